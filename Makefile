@@ -1,0 +1,61 @@
+# The commands a newcomer needs. Each sets up what it needs: Python 3.11+ and make are all this asks of the machine.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+# Nothing phones home.
+export DO_NOT_TRACK := 1
+export DAGSTER_DISABLE_TELEMETRY := 1
+export RUNTIME__DLTHUB_TELEMETRY := false
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export PYTHONUTF8 := 1
+
+.PHONY: help setup demo test dev lint bench campaign docs lock clean
+
+help: ## Show what each command does
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(READY) ## Make .venv from requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Voronka needs Python 3.11 or newer; name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	echo "Installing the pinned packages into .venv (once, a few minutes) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: $(READY) ## Run the whole road on the demo company and print the owner's numbers
+	@$(BIN)/voronka demo
+
+dev: $(READY) ## Open the Dagster UI on http://127.0.0.1:3000
+	@$(BIN)/voronka dev
+
+lint: $(READY) ## Ruff, mypy, import rules, sqlfluff
+	@$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/tests
+
+test: $(READY) lint ## All checks, under 10 minutes
+	@$(BIN)/pytest -m "not campaign and not bench" -n 2 --dist loadgroup
+
+bench: $(READY) ## Measure against stated baselines in one run
+	@$(BIN)/python -m tests.bench
+
+campaign: $(READY) ## Long tests: kills, seeds, scale
+	@$(BIN)/pytest -m campaign -s
+
+docs: $(READY) ## Build the models' documentation into site/
+	@$(BIN)/voronka docs
+
+lock: ## Renew requirements.lock from pyproject.toml (needs uv)
+	@uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --quiet -o requirements.lock
+
+clean: ## Remove everything that can be made again, .venv and var/ included
+	@rm -rf .venv var site dbt_project/target dbt_project/logs *.egg-info .mypy_cache .ruff_cache
