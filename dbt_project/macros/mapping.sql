@@ -1,0 +1,51 @@
+{#
+  Whether a text meets a pattern of a company table: '*' is anything, absent included; else a
+  case-insensitive SQL like pattern. An empty pattern means "absent".
+#}
+{% macro pattern_match(expression, pattern) -%}
+    ({{ pattern }} = '*' or lower(coalesce({{ expression }}, '')) like lower({{ pattern }}))
+{%- endmacro %}
+
+
+{#
+  Whether a rule of stg_company__channel_map fits a record. The record needs declared_channel, utm_source, utm_medium
+  and utm_campaign. Several rules may fit: the lowest `priority` wins. Join distinct combinations of
+  these four, not the records: every rule is tried against every combination.
+#}
+{% macro channel_match(record, rule="channel_map") -%}
+    (
+        {{ pattern_match(record ~ ".declared_channel", rule ~ ".declared_channel") }}
+        and {{ pattern_match(record ~ ".utm_source", rule ~ ".utm_source") }}
+        and {{ pattern_match(record ~ ".utm_medium", rule ~ ".utm_medium") }}
+        and {{ pattern_match(record ~ ".utm_campaign", rule ~ ".utm_campaign") }}
+    )
+{%- endmacro %}
+
+
+{# Whether a rule of stg_company__loss_reason_map fits a reason; the lowest `priority` wins. #}
+{% macro loss_reason_match(reason, rule="loss_reason_map") -%}
+    {{ pattern_match(reason, rule ~ ".reason") }}
+{%- endmacro %}
+
+
+{#
+  Whether a rule of stg_company__stage_map or stg_company__pipeline_roles fits a record with source_system,
+  source_account_id, pipeline_id and, for stages, stage_id. The lowest `priority` wins.
+#}
+{% macro stage_match(record, rule="stage_map") -%}
+    (
+        {{ rule }}.source_system in ('*', {{ record }}.source_system)
+        and {{ rule }}.source_account_id in ('*', {{ record }}.source_account_id)
+        and {{ rule }}.pipeline_id in ('*', {{ record }}.pipeline_id)
+        and {{ rule }}.stage_id in ('*', {{ record }}.stage_id)
+    )
+{%- endmacro %}
+
+
+{% macro pipeline_match(record, rule="pipeline_roles") -%}
+    (
+        {{ rule }}.source_system in ('*', {{ record }}.source_system)
+        and {{ rule }}.source_account_id in ('*', {{ record }}.source_account_id)
+        and {{ rule }}.pipeline_id in ('*', {{ record }}.pipeline_id)
+    )
+{%- endmacro %}

@@ -1,0 +1,37 @@
+{# Product of a column, as an aggregate or a window function. Never exp(sum(ln())): a factor may be 0. #}
+{% macro product(expression) -%}
+    {{ return(adapter.dispatch("product", "voronka")(expression)) }}
+{%- endmacro %}
+
+{% macro duckdb__product(expression) -%}
+    product({{ expression }})
+{%- endmacro %}
+
+{# Valid inside a window too: a zero anywhere in the frame makes the smallest factor 0. #}
+{% macro spark__product(expression) -%}
+    min(case when {{ expression }} = 0 then 0 else 1 end)
+    * exp(sum(ln(nullif({{ expression }}, 0))))
+{%- endmacro %}
+
+
+{# Wilson 95 % interval of a share, 0..1, null where the denominator is 0. #}
+{% macro wilson_low(numerator, denominator) -%}
+    {{ wilson_bound(numerator, denominator, "-") }}
+{%- endmacro %}
+
+{% macro wilson_high(numerator, denominator) -%}
+    {{ wilson_bound(numerator, denominator, "+") }}
+{%- endmacro %}
+
+{% macro wilson_bound(numerator, denominator, sign) -%}
+    {%- set z = "1.959963984540054e0" -%}
+    {%- set k = "cast(" ~ numerator ~ " as double)" -%}
+    {%- set n = "cast(nullif(" ~ denominator ~ ", 0) as double)" -%}
+    least(1e0, greatest(0e0, (
+        {{ k }} + {{ z }} * {{ z }} / 2e0
+        {{ sign }} {{ z }} * sqrt(
+            greatest(0e0, {{ k }} * ({{ n }} - {{ k }}) / {{ n }})
+            + {{ z }} * {{ z }} / 4e0
+        )
+    ) / ({{ n }} + {{ z }} * {{ z }})))
+{%- endmacro %}
