@@ -1,0 +1,480 @@
+"""Craft shared by every HTTP source: an even pace, patient retries, and one verdict per answer.
+
+A body is never parsed before status and content type were looked at: vendors answer HTML on 403,
+429 and 502, and a parser's error would hide the cause (and once made a client drop a live token).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import httpx
+import orjson
+import tenacity
+
+from ingest.errors import (
+    AuthenticationError,
+    IngestError,
+    RateLimitError,
+    SourceContractError,
+    UnreachableError,
+)
+
+# httpx logs each URL at INFO; one line per page of a backfill would bury the run's own log.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_LONGEST_RETRY_AFTER_SECONDS = 900.0
+_SLOWEST_INTERVAL_SECONDS = 30.0
+_ANSWERS_BEFORE_SPEEDING_UP = 50
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an answer means for the client.
+
+    `retry`: a passing failure, try again with a growing pause. `slow_down`: the pace is too fast;
+    halve it for every request of the account and try again. `wait`: not ready, ask again after
+    `wait_seconds`; this is no failure and is bounded by time, not by attempts. `fatal`: raise
+    `error` now. `unauthorized`: renew the credentials once, if there is a way, then `error`.
+    """
+
+    action: Literal["ok", "retry", "slow_down", "wait", "fatal", "unauthorized"]
+    wait_seconds: float | None = None
+    error: IngestError | None = None
+
+
+Classifier = Callable[[httpx.Response], Verdict]
+
+
+class RateLimiter:
+    """Give out evenly spaced turns to all threads that speak for one account.
+
+    Even spacing and not a bucket: a burst of seven in the first 10 ms of a second counts as eight
+    when the vendor's second begins 20 ms later.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._fastest = 1.0 / per_second
+        self._interval = self._fastest
+        self._next_turn = 0.0
+        self._silent_until = 0.0
+        self._answers = 0
+        self._lock = threading.Lock()
+        self._clock = clock
+        self._sleep = sleep
+
+    @property
+    def interval_seconds(self) -> float:
+        """Return the present distance between two turns."""
+        return self._interval
+
+    def wait_for_turn(self) -> None:
+        """Return when it is the caller's turn to send."""
+        while True:
+            with self._lock:
+                now = self._clock()
+                turn = max(now, self._next_turn)
+                self._next_turn = turn + self._interval
+            if turn > now:
+                self._sleep(turn - now)
+            with self._lock:
+                # A pause that began while this thread slept cancels its turn; it queues anew.
+                if self._clock() >= self._silent_until:
+                    return
+
+    def slow_down(self, pause_seconds: float) -> None:
+        """Double the distance between turns and let nobody send for a while.
+
+        Args:
+            pause_seconds: How long all threads of the account stay silent.
+        """
+        with self._lock:
+            self._interval = min(self._interval * 2, _SLOWEST_INTERVAL_SECONDS)
+            self._silent_until = max(self._silent_until, self._clock() + pause_seconds)
+            self._next_turn = max(self._next_turn, self._silent_until)
+            self._answers = 0
+
+    def note_success(self) -> None:
+        """Return step by step to the full pace after a run of good answers."""
+        with self._lock:
+            if self._interval <= self._fastest:
+                return
+            self._answers += 1
+            if self._answers >= _ANSWERS_BEFORE_SPEEDING_UP:
+                self._answers = 0
+                self._interval = max(self._fastest, self._interval / 2)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How long a client stays patient."""
+
+    attempts: int = 6
+    first_pause_seconds: float = 1.0
+    longest_pause_seconds: float = 60.0
+    longest_wait_seconds: float = 3600.0
+
+
+class _TryAgainError(Exception):
+    """Carry a verdict through tenacity."""
+
+    def __init__(self, verdict: Verdict, error: IngestError) -> None:
+        super().__init__(str(error))
+        self.verdict = verdict
+        self.error = error
+
+
+class ApiClient:
+    """One account of one HTTP API: pace, retries, credentials, and the server's clock."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        account: str,
+        limiter: RateLimiter,
+        classify: Classifier,
+        credentials: Callable[[], Mapping[str, str]] = dict,
+        renew_credentials: Callable[[], None] | None = None,
+        policy: RetryPolicy | None = None,
+        read_timeout_seconds: float = 60.0,
+        sleep: Callable[[float], None] = time.sleep,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """Prepare a client; nothing is sent yet.
+
+        Args:
+            base_url: Scheme and host, and the path that all requests share.
+            account: Source and label for messages, such as `amocrm:main`.
+            limiter: The pace that all clients of this account share.
+            classify: What each answer of this API means.
+            credentials: Headers to add to every request, asked for anew each time.
+            renew_credentials: Called once per request after an `unauthorized` verdict.
+            policy: How long to stay patient.
+            read_timeout_seconds: How long an answer may take.
+            sleep: Replaced in tests.
+            transport: Replaced in tests.
+        """
+        self.account = account
+        self.base_url = base_url.rstrip("/")
+        self._limiter = limiter
+        self._classify = classify
+        self._credentials = credentials
+        self._renew = renew_credentials
+        self._policy = policy or RetryPolicy()
+        self._sleep = sleep
+        self._server_now: datetime | None = None
+        host = httpx.URL(self.base_url).host
+        self._client = httpx.Client(
+            timeout=httpx.Timeout(read_timeout_seconds, connect=10.0),
+            limits=httpx.Limits(max_connections=32, max_keepalive_connections=32),
+            headers={"User-Agent": "voronka", "Accept-Encoding": "gzip"},
+            # A proxy of the environment is right for the vendor and wrong for this machine.
+            trust_env=host not in _LOOPBACK,
+            follow_redirects=False,
+            transport=transport,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    @property
+    def server_now(self) -> datetime | None:
+        """Return the Date of the first answer, naive UTC; None before it.
+
+        It ends the newest window of a run: a window must end by the clock that stamps the rows.
+        """
+        return self._server_now
+
+    def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """Return the parsed body of a GET, or None where the answer is 204.
+
+        Args:
+            path: Path below the base URL, or a whole URL of the same host.
+            params: Query parameters.
+
+        Raises:
+            IngestError: No usable answer came.
+        """
+        return self.json_of(self.request("GET", path, params=params))
+
+    def json_of(self, response: httpx.Response) -> Any:
+        """Return the parsed body of an answer that was accepted, or None for an empty 204.
+
+        Args:
+            response: An answer with verdict `ok`.
+
+        Raises:
+            SourceContractError: The body is not JSON.
+        """
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return None
+        kind = response.headers.get("content-type", "")
+        if "json" not in kind:
+            raise SourceContractError(
+                f"{_shown(response)} answered {kind or 'no content type'} where JSON was due",
+                account=self.account,
+                action="Check that the address is the API's and not a login or proxy page",
+            )
+        try:
+            return orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            raise SourceContractError(
+                f"{_shown(response)} answered broken JSON ({len(response.content)} bytes)",
+                account=self.account,
+                action="Run again; if it stays, tell the vendor",
+            ) from None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """Return the first accepted answer to a request.
+
+        Args:
+            method: HTTP verb; only reads are ever repeated here, so every call must be safe to
+                repeat.
+            path: Path below the base URL, or a whole URL of the same host.
+            params: Query parameters.
+            json: Body.
+            headers: Headers beside the credentials.
+
+        Raises:
+            IngestError: No usable answer came within the policy.
+        """
+        url = self._url(path)
+        renewed = False
+        waited = 0.0
+        while True:
+            try:
+                response, verdict = self._send_patiently(method, url, params, json, headers)
+            except tenacity.RetryError as failure:
+                reason = failure.last_attempt.exception()
+                raise reason.error if isinstance(reason, _TryAgainError) else failure from None
+            if verdict.action == "ok":
+                self._limiter.note_success()
+                return response
+            if verdict.action == "unauthorized" and self._renew is not None and not renewed:
+                renewed = True
+                self._renew()
+                continue
+            if verdict.action == "wait":
+                pause = max(verdict.wait_seconds or 1.0, 0.0)
+                if waited + pause > self._policy.longest_wait_seconds:
+                    raise verdict.error or RateLimitError(
+                        f"{_shown(response)} was not ready after {waited:.0f} s",
+                        account=self.account,
+                        action="Run again later",
+                    )
+                waited += pause
+                self._sleep(pause)
+                continue
+            raise verdict.error or SourceContractError(
+                f"{_shown(response)} answered {response.status_code}", account=self.account
+            )
+
+    def _url(self, path: str) -> str:
+        if not path.startswith(("http://", "https://")):
+            return f"{self.base_url}/{path.lstrip('/')}"
+        given, own = httpx.URL(path), httpx.URL(self.base_url)
+        if given.host != own.host:
+            # Credentials go to the account's own host and nowhere else.
+            raise SourceContractError(
+                f"a page link points to another host ({given.host})", account=self.account
+            )
+        return str(given.copy_with(scheme=own.scheme, port=own.port))
+
+    def _send_patiently(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[httpx.Response, Verdict]:
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(self._policy.attempts),
+            wait=self._pause,
+            retry=tenacity.retry_if_exception_type(_TryAgainError),
+            sleep=self._sleep,
+        )
+        return retrying(self._send_once, method, url, params, json, headers)
+
+    def _pause(self, state: tenacity.RetryCallState) -> float:
+        outcome = state.outcome
+        reason = outcome.exception() if outcome else None
+        asked = reason.verdict.wait_seconds if isinstance(reason, _TryAgainError) else None
+        pause = (
+            asked
+            if asked is not None
+            else min(
+                self._policy.first_pause_seconds * 2 ** (state.attempt_number - 1),
+                self._policy.longest_pause_seconds,
+            )
+        )
+        if isinstance(reason, _TryAgainError) and reason.verdict.action == "slow_down":
+            self._limiter.slow_down(pause)
+        return pause
+
+    def _send_once(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, Any] | None,
+        json: Any,
+        headers: Mapping[str, str] | None,
+    ) -> tuple[httpx.Response, Verdict]:
+        self._limiter.wait_for_turn()
+        try:
+            response = self._client.request(
+                method,
+                url,
+                params=params,
+                json=json,
+                headers={**(headers or {}), **self._credentials()},
+            )
+        except httpx.TransportError as failure:
+            error = self._unreachable(url, failure)
+            if isinstance(failure, httpx.UnsupportedProtocol):
+                raise error from None
+            raise _TryAgainError(Verdict("retry"), error) from None
+        self._note_clock(response)
+        verdict = self._classify(response)
+        if verdict.action in {"retry", "slow_down"}:
+            error = verdict.error or self._gave_up(response, verdict)
+            asked = retry_after_seconds(response)
+            if asked is not None and asked > _LONGEST_RETRY_AFTER_SECONDS:
+                raise RateLimitError(
+                    f"{_shown(response)} asks to wait {asked:.0f} s",
+                    account=self.account,
+                    action="Run again after that time",
+                )
+            wait = verdict.wait_seconds if verdict.wait_seconds is not None else asked
+            raise _TryAgainError(Verdict(verdict.action, wait), error)
+        return response, verdict
+
+    def _note_clock(self, response: httpx.Response) -> None:
+        if self._server_now is None and response.headers.get("date"):
+            try:
+                stamp = parsedate_to_datetime(response.headers["date"])
+            except ValueError:
+                return
+            self._server_now = stamp.astimezone(UTC).replace(tzinfo=None)
+
+    def _unreachable(self, url: str, failure: httpx.TransportError) -> UnreachableError:
+        place = httpx.URL(url)
+        what = "time-out" if isinstance(failure, httpx.TimeoutException) else "no connection"
+        return UnreachableError(
+            f"{what} at {place.host}{place.path} ({type(failure).__name__})",
+            account=self.account,
+            action="Check the address, the network and the proxy, then run again",
+        )
+
+    def _gave_up(self, response: httpx.Response, verdict: Verdict) -> IngestError:
+        if verdict.action == "slow_down":
+            return RateLimitError(
+                f"{_shown(response)} still answers {response.status_code} after slowing down",
+                account=self.account,
+                action="Wait some minutes, lower requests_per_second, then run again",
+            )
+        return UnreachableError(
+            f"{_shown(response)} keeps answering {response.status_code}",
+            account=self.account,
+            action="The vendor's side fails; run again later",
+        )
+
+
+def classify_by_status(account: str) -> Classifier:
+    """Return the verdicts that most JSON APIs need; a source starts from these.
+
+    Args:
+        account: Source and label for messages.
+    """
+
+    def classify(response: httpx.Response) -> Verdict:
+        status = response.status_code
+        if response.is_success:
+            return Verdict("ok")
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            return Verdict("slow_down")
+        if status == httpx.codes.UNAUTHORIZED:
+            return Verdict("unauthorized", error=AuthenticationError(
+                "the token is not accepted",
+                account=account,
+                action="Give a new one (voronka doctor shows where it is read from)",
+            ))
+        if status == httpx.codes.REQUEST_TIMEOUT or response.is_server_error:
+            return Verdict("retry")
+        return Verdict("fatal", error=SourceContractError(
+            f"{_shown(response)} answered {status}", account=account
+        ))
+
+    return classify
+
+
+def is_html(response: httpx.Response) -> bool:
+    """Return whether an answer comes from a web server in front of the API.
+
+    Args:
+        response: Any answer.
+    """
+    kind = response.headers.get("content-type", "")
+    return "html" in kind or response.content[:64].lstrip()[:1] == b"<"
+
+
+def retry_after_seconds(response: httpx.Response) -> float | None:
+    """Return how long the server asks to wait, by seconds or by date, or None.
+
+    Args:
+        response: Any answer.
+    """
+    text = response.headers.get("retry-after", "").strip()
+    if not text:
+        return None
+    try:
+        return max(float(text), 0.0)
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    try:
+        now = parsedate_to_datetime(response.headers["date"])
+    except (KeyError, ValueError):
+        now = datetime.now(UTC)
+    return max((until - now).total_seconds(), 0.0)
+
+
+def _shown(response: httpx.Response) -> str:
+    return f"{response.request.method} {response.request.url.path}"
