@@ -2,10 +2,8 @@
   One readable key from its parts, SQL expressions: amocrm:900:1001. A ":" inside a part becomes
   %3A and a "%" becomes %25, so two different records never share a key. A quoted literal is
   escaped when the model is compiled. The key is null as soon as one part is null.
-  `plain` names parts that cannot hold these signs (numbers, hashes): escaping ten million of
-  them costs seconds.
 #}
-{% macro entity_key(parts, plain=[]) -%}
+{% macro entity_key(parts) -%}
     {%- set escaped = [] -%}
     {%- for part in parts -%}
         {%- set text = part | string | trim -%}
@@ -13,8 +11,6 @@
             {%- set _ = escaped.append(
                 "'" ~ text[1:-1].replace("%", "%25").replace(":", "%3A") ~ "'"
             ) -%}
-        {%- elif part in plain -%}
-            {%- set _ = escaped.append("cast(" ~ text ~ " as " ~ dbt.type_string() ~ ")") -%}
         {%- else -%}
             {%- set _ = escaped.append(escaped_key_part(text)) -%}
         {%- endif -%}

@@ -46,12 +46,19 @@
 {% endmacro %}
 
 
-{# Names of the columns whose given value did not become a value of its type, or null. #}
-{% macro failed_casts(casts) %}
+{#
+  Names of the columns whose given value did not become a value of its type, or null. `casts` lists (column, given
+  text, cast value); `shapes` lists (field, payload, what was read) of nested fields.
+#}
+{% macro failed_casts(casts, shapes=[]) %}
     nullif(concat_ws(
         ',',
         {%- for column, given, cast_value in casts %}
         case when {{ given }} is not null and {{ cast_value }} is null then '{{ column }}' end
+        {{- "," if not loop.last or shapes }}
+        {%- endfor %}
+        {%- for field, payload, read_value in shapes %}
+        case when {{ misshaped(payload, "$." ~ field, read_value) }} then '{{ field }}' end
         {{- "," if not loop.last }}
         {%- endfor %}
     ), '')
@@ -176,3 +183,53 @@ where
     pulls.is_complete
     and {{ known("cast(loads.inserted_at as timestamp)") }}
 {% endmacro %}
+
+
+{#
+  The rows of the newest complete import of a table, for sources whose import is a snapshot. `current_pulls` is
+  stg_<source>__current_pulls.
+#}
+{% macro snapshot_rows(current_pulls, source_name, table_name) %}
+    select
+        records.*,
+        pulls._loaded_at
+    from {{ source(source_name, table_name) }} as records
+    inner join {{ current_pulls }} as pulls
+        on records.pull_id = pulls.pull_id and pulls.resource = '{{ table_name }}'
+    inner join {{ source(source_name, "_dlt_loads") }} as loads
+        on records._dlt_load_id = loads.load_id and loads.status = 0
+{% endmacro %}
+
+
+{# The pull that decides about each table: the newest known complete one that brought its rows. #}
+{% macro newest_pulls(pulls) %}
+select *
+from {{ pulls }}
+-- A pull that found an unchanged file stores nothing; the rows stay those of the pull before.
+where not (coalesce(row_count, 0) > 0 and coalesce(stored_count, 0) = 0)
+qualify row_number() over (
+    partition by source_account_id, resource
+    order by _loaded_at desc, finished_at desc nulls last, pull_id desc
+) = 1
+{% endmacro %}
+
+
+{#
+  Whether a nested field is given in the payload in another shape than the one that was read. The payload is opened
+  a second time only where nothing was read.
+#}
+{% macro misshaped(payload, path, read_value) -%}
+    {{ read_value }} is null
+    and case
+        when {{ read_value }} is null then json_type({{ payload }}, '{{ path }}') <> 'NULL'
+    end
+{%- endmacro %}
+
+
+{# First value of an amoCRM custom field: by field code, else by field name; see leads_versions. #}
+{% macro custom_field(name) -%}
+    records.field_values[coalesce(
+                    list_position(records.field_codes, '{{ name }}'),
+                    list_position(records.field_names, '{{ name }}')
+                )]
+{%- endmacro %}

@@ -35,3 +35,12 @@
         )
     ) / ({{ n }} + {{ z }} * {{ z }})))
 {%- endmacro %}
+
+
+{# How often a text holds a word; the word must not overlap itself. #}
+{% macro occurrences(expression, word) -%}
+    cast(
+        (length({{ expression }}) - length(replace({{ expression }}, {{ word }}, '')))
+        / length({{ word }}) as bigint
+    )
+{%- endmacro %}

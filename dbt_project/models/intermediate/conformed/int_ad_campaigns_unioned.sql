@@ -1,0 +1,3 @@
+select * from {{ ref("int_yandex_direct__ad_campaigns_conformed") }}
+union all
+select * from {{ ref("int_files__ad_campaigns_conformed") }}

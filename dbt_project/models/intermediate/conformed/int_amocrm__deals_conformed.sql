@@ -1,0 +1,238 @@
+with leads as (
+
+    select * from {{ ref("stg_amocrm__leads") }}
+
+),
+
+unsorted as (
+
+    select * from {{ ref("stg_amocrm__unsorted") }}
+
+),
+
+accounts as (
+
+    select * from {{ ref("int_amocrm__accounts_conformed") }}
+
+),
+
+loss_reasons as (
+
+    select * from {{ ref("stg_amocrm__loss_reasons") }}
+
+),
+
+unsorted_stages as (
+
+    select
+        stages.source_account_id,
+        stages.pipeline_id,
+        stages.stage_id
+    from {{ ref("int_amocrm__pipeline_stages_conformed") }} as stages
+    where stages.is_unsorted and stages.is_current
+    qualify row_number() over (
+        partition by stages.source_account_id, stages.pipeline_id
+        order by stages.is_deleted, stages.stage_position, stages.stage_id
+    ) = 1
+
+),
+
+-- The bin lists deleted leads while they lie in it; the log tells of them for ever.
+deletion_signs as (
+
+    select
+        deleted_leads.source_account_id,
+        deleted_leads.record_id as lead_id,
+        deleted_leads.deleted_at as happened_at,
+        not deleted_leads._is_deleted as is_in_bin,
+        true as is_deletion
+    from {{ ref("stg_amocrm__deleted_leads") }} as deleted_leads
+    union all
+    select
+        events.source_account_id,
+        events.entity_id as lead_id,
+        events.created_at as happened_at,
+        false as is_in_bin,
+        events.event_type = 'lead_deleted' as is_deletion
+    from {{ ref("stg_amocrm__events") }} as events
+    where events.event_type in ('lead_deleted', 'lead_restored')
+
+),
+
+deletions as (
+
+    select
+        deletion_signs.source_account_id,
+        deletion_signs.lead_id,
+        bool_or(deletion_signs.is_in_bin) as is_in_bin,
+        max(case when deletion_signs.is_deletion then deletion_signs.happened_at end) as deleted_at,
+        max(case when not deletion_signs.is_deletion then deletion_signs.happened_at end) as restored_at
+    from deletion_signs
+    group by
+        deletion_signs.source_account_id,
+        deletion_signs.lead_id
+
+),
+
+lead_deals as (
+
+    select
+        leads.source_account_id,
+        leads.record_id as deal_id,
+        leads.record_id as lead_id,
+        leads.lead_name as deal_name,
+        leads.pipeline_id,
+        leads.status_id as stage_id,
+        leads.created_at,
+        leads.updated_at,
+        leads.closed_at,
+        leads.price,
+        leads.responsible_user_id,
+        leads.main_contact_id,
+        leads.first_company_id,
+        leads.utm_source,
+        leads.utm_medium,
+        leads.utm_campaign,
+        leads.utm_content,
+        leads.utm_term,
+        leads.ym_client_id,
+        leads.click_id,
+        coalesce(leads.embedded_loss_reason, loss_reasons.loss_reason) as loss_reason,
+        leads.tags,
+        unsorted_stages.stage_id is not null as is_unsorted,
+        -- A version newer than the deletion proves that the lead was restored.
+        leads.is_deleted
+        or coalesce(deletions.is_in_bin, false)
+        or coalesce(
+            deletions.deleted_at >= leads.updated_at
+            and deletions.deleted_at >= coalesce(deletions.restored_at, deletions.deleted_at),
+            false
+        ) as is_deleted
+    from leads
+    left join loss_reasons
+        on
+            leads.source_account_id = loss_reasons.source_account_id
+            and leads.loss_reason_id = loss_reasons.record_id
+    left join unsorted_stages
+        on
+            leads.source_account_id = unsorted_stages.source_account_id
+            and leads.pipeline_id = unsorted_stages.pipeline_id
+            and leads.status_id = unsorted_stages.stage_id
+    left join deletions
+        on
+            leads.source_account_id = deletions.source_account_id
+            and leads.record_id = deletions.lead_id
+
+),
+
+-- A request in "unsorted" is a lead from its arrival, whether the plain list shows its lead or not, and after it
+-- was declined too.
+unsorted_deals as (
+
+    select
+        unsorted.source_account_id,
+        coalesce(unsorted.lead_id, 'unsorted-' || unsorted.record_id) as deal_id,
+        unsorted.lead_id as lead_id,
+        unsorted.lead_name as deal_name,
+        unsorted.pipeline_id,
+        unsorted_stages.stage_id,
+        unsorted.created_at,
+        unsorted.created_at as updated_at,
+        cast(null as timestamp) as closed_at,
+        cast(null as decimal(18, 2)) as price,
+        cast(null as varchar) as responsible_user_id,
+        unsorted.contact_id as main_contact_id,
+        unsorted.company_id as first_company_id,
+        cast(null as varchar) as utm_source,
+        cast(null as varchar) as utm_medium,
+        cast(null as varchar) as utm_campaign,
+        cast(null as varchar) as utm_content,
+        cast(null as varchar) as utm_term,
+        cast(null as varchar) as ym_client_id,
+        cast(null as varchar) as click_id,
+        cast(null as varchar) as loss_reason,
+        cast(null as varchar) as tags,
+        true as is_unsorted,
+        false as is_deleted
+    from unsorted
+    left join unsorted_stages
+        on
+            unsorted.source_account_id = unsorted_stages.source_account_id
+            and unsorted.pipeline_id = unsorted_stages.pipeline_id
+    left join leads
+        on
+            unsorted.source_account_id = leads.source_account_id
+            and unsorted.lead_id = leads.record_id
+    where leads.record_id is null
+    qualify row_number() over (
+        partition by
+            unsorted.source_account_id,
+            coalesce(unsorted.lead_id, 'unsorted-' || unsorted.record_id)
+        order by unsorted.created_at, unsorted.record_id
+    ) = 1
+
+),
+
+deals as (
+
+    select * from lead_deals
+    union all
+    select * from unsorted_deals
+
+),
+
+final as (
+
+    select
+        {{ entity_key(["'amocrm'", "deals.source_account_id", "deals.deal_id"]) }} as deal_key,
+        'amocrm' as source_system,
+        deals.source_account_id,
+        deals.deal_id,
+        case
+            when deals.lead_id is not null
+                then accounts.account_url || '/leads/detail/' || deals.lead_id
+        end as deal_url,
+        deals.deal_name,
+        deals.pipeline_id,
+        deals.stage_id,
+        {{ entity_key([
+            "'amocrm'",
+            "deals.source_account_id",
+            "deals.pipeline_id",
+            "deals.stage_id",
+        ]) }} as stage_key,
+        case deals.stage_id when '142' then 'won' when '143' then 'lost' else 'open' end
+            as declared_outcome,
+        deals.created_at,
+        deals.updated_at,
+        deals.closed_at,
+        deals.price as deal_native_amount,
+        accounts.currency_code,
+        {{ entity_key(["'amocrm'", "deals.source_account_id", "deals.responsible_user_id"]) }}
+            as sales_rep_key,
+        {{ entity_key(["'amocrm'", "deals.source_account_id", "deals.main_contact_id"]) }}
+            as person_key,
+        {{ entity_key(["'amocrm'", "deals.source_account_id", "deals.first_company_id"]) }}
+            as company_key,
+        -- amoCRM has neither; the company's tables and the UTM fields say them
+        cast(null as varchar) as declared_segment,
+        cast(null as varchar) as declared_channel,
+        deals.utm_source,
+        deals.utm_medium,
+        deals.utm_campaign,
+        deals.utm_content,
+        deals.utm_term,
+        deals.ym_client_id as client_id,
+        deals.click_id,
+        deals.loss_reason,
+        -- loss comments are notes, whose texts are not kept
+        cast(null as varchar) as loss_text,
+        nullif(deals.tags, '') as tags,
+        deals.is_unsorted,
+        deals.is_deleted
+    from deals
+    left join accounts on deals.source_account_id = accounts.source_account_id
+
+)
+
+select * from final

@@ -1,0 +1,337 @@
+with declared as (
+
+    select
+        pipeline_stages.*,
+        coalesce(pipeline_stages.pipeline_id, 'default') as known_pipeline_id
+    from {{ ref("stg_files__pipeline_stages") }} as pipeline_stages
+
+),
+
+deals as (
+
+    select * from {{ ref("int_files__deals_conformed") }}
+
+),
+
+-- Changes of another system's deals name that system's stages.
+stage_changes as (
+
+    select *
+    from {{ ref("int_files__stage_changes_conformed") }}
+    where deal_key like 'files:%'
+
+),
+
+-- Where a deal is now: its stage, else the last stage of its log.
+last_logged as (
+
+    select
+        stage_changes.deal_key,
+        stage_changes.to_pipeline_id,
+        stage_changes.to_stage_id
+    from stage_changes
+    inner join deals
+        on stage_changes.deal_key = deals.deal_key and deals.stage_id is null
+    qualify row_number() over (
+        partition by stage_changes.deal_key
+        order by
+            stage_changes.changed_at desc,
+            stage_changes.source_sequence desc,
+            stage_changes.stage_change_key desc
+    ) = 1
+
+),
+
+resting as (
+
+    select
+        deals.source_account_id,
+        deals.declared_outcome,
+        coalesce(last_logged.to_pipeline_id, deals.pipeline_id) as pipeline_id,
+        coalesce(last_logged.to_stage_id, deals.stage_id) as stage_id
+    from deals
+    left join last_logged on deals.deal_key = last_logged.deal_key
+
+),
+
+-- A stage is terminal by outcome only if every deal that rests in it says the same.
+resting_outcomes as (
+
+    select
+        resting.source_account_id,
+        resting.pipeline_id,
+        resting.stage_id,
+        case
+            when count(*) = count(resting.declared_outcome)
+                and min(resting.declared_outcome) = max(resting.declared_outcome)
+                then min(resting.declared_outcome)
+            when count(resting.declared_outcome) > 0 then 'open'
+        end as stage_category
+    from resting
+    where resting.stage_id is not null
+    group by
+        resting.source_account_id,
+        resting.pipeline_id,
+        resting.stage_id
+
+),
+
+-- In an account whose deals declare outcomes, a stage in which no deal rests is not an end.
+accounts_with_outcomes as (
+
+    select distinct deals.source_account_id
+    from deals
+    where deals.declared_outcome is not null
+
+),
+
+first_changes as (
+
+    select
+        stage_changes.deal_key,
+        min(stage_changes.changed_at) as first_changed_at
+    from stage_changes
+    group by stage_changes.deal_key
+
+),
+
+-- A log that tells where a deal came from needs no stage before the first.
+accounts_with_from as (
+
+    select distinct stage_changes.source_account_id
+    from stage_changes
+    where stage_changes.from_stage_id is not null
+
+),
+
+-- Deals that nothing places at their creation begin in a stage before all others; deals that closed
+-- without a log end in a stage named after their outcome.
+implied as (
+
+    select distinct
+        deals.source_account_id,
+        deals.pipeline_id,
+        'created' as stage_id
+    from deals
+    left join first_changes on deals.deal_key = first_changes.deal_key
+    left join accounts_with_from on deals.source_account_id = accounts_with_from.source_account_id
+    where
+        case
+            when first_changes.deal_key is null
+                then deals.stage_id is null or deals.closed_at is not null
+            else
+                first_changes.first_changed_at > deals.created_at
+                and accounts_with_from.source_account_id is null
+        end
+    union
+    select distinct
+        deals.source_account_id,
+        deals.pipeline_id,
+        deals.declared_outcome as stage_id
+    from deals
+    left join first_changes on deals.deal_key = first_changes.deal_key
+    where
+        first_changes.deal_key is null
+        and deals.stage_id is null
+        and deals.closed_at is not null
+        and deals.declared_outcome in ('won', 'lost')
+
+),
+
+mentions as (
+
+    select
+        stage_changes.source_account_id,
+        stage_changes.from_pipeline_id as pipeline_id,
+        stage_changes.from_stage_id as stage_id,
+        min(stage_changes.changed_at) as first_seen_at,
+        min(stage_changes.source_sequence) as first_sequence,
+        0 as side
+    from stage_changes
+    where stage_changes.from_stage_id is not null
+    group by
+        stage_changes.source_account_id,
+        stage_changes.from_pipeline_id,
+        stage_changes.from_stage_id
+    union all
+    select
+        stage_changes.source_account_id,
+        stage_changes.to_pipeline_id as pipeline_id,
+        stage_changes.to_stage_id as stage_id,
+        min(stage_changes.changed_at) as first_seen_at,
+        min(stage_changes.source_sequence) as first_sequence,
+        1 as side
+    from stage_changes
+    group by
+        stage_changes.source_account_id,
+        stage_changes.to_pipeline_id,
+        stage_changes.to_stage_id
+    union all
+    select
+        deals.source_account_id,
+        deals.pipeline_id,
+        deals.stage_id,
+        min(deals.created_at) as first_seen_at,
+        0 as first_sequence,
+        2 as side
+    from deals
+    where deals.stage_id is not null
+    group by
+        deals.source_account_id,
+        deals.pipeline_id,
+        deals.stage_id
+    union all
+    select
+        implied.source_account_id,
+        implied.pipeline_id,
+        implied.stage_id,
+        cast(null as timestamp) as first_seen_at,
+        0 as first_sequence,
+        2 as side
+    from implied
+
+),
+
+-- Order of first appearance in the logs; a stage that only deals name comes after them.
+first_mentions as (
+
+    select
+        mentions.*,
+        row_number() over (
+            partition by mentions.source_account_id, mentions.pipeline_id
+            order by
+                case when mentions.side = 2 then 1 else 0 end,
+                mentions.first_seen_at nulls last,
+                mentions.first_sequence,
+                mentions.side,
+                mentions.stage_id
+        ) as appearance
+    from mentions
+    qualify row_number() over (
+        partition by mentions.source_account_id, mentions.pipeline_id, mentions.stage_id
+        order by
+            case when mentions.side = 2 then 1 else 0 end,
+            mentions.first_seen_at nulls last,
+            mentions.first_sequence,
+            mentions.side
+    ) = 1
+
+),
+
+stages as (
+
+    select
+        coalesce(declared.source_account_id, first_mentions.source_account_id) as source_account_id,
+        coalesce(declared.known_pipeline_id, first_mentions.pipeline_id) as pipeline_id,
+        declared.pipeline_name,
+        coalesce(declared.stage_id, first_mentions.stage_id) as stage_id,
+        declared.stage_name,
+        declared.declared_funnel_step,
+        declared.stage_id is not null as is_declared,
+        declared.stage_position as declared_position,
+        declared.row_number as declared_order,
+        declared.stage_category as declared_category,
+        first_mentions.appearance
+    from declared
+    full join first_mentions
+        on
+            declared.source_account_id = first_mentions.source_account_id
+            and declared.known_pipeline_id = first_mentions.pipeline_id
+            and declared.stage_id = first_mentions.stage_id
+
+),
+
+categorised as (
+
+    select
+        stages.*,
+        not stages.is_declared and stages.stage_id = 'created' as is_entry,
+        coalesce(
+            stages.declared_category,
+            resting_outcomes.stage_category,
+            case
+                when not stages.is_declared and stages.stage_id in ('won', 'lost')
+                    then stages.stage_id
+                when not stages.is_declared and stages.stage_id = 'created' then 'open'
+                when accounts_with_outcomes.source_account_id is not null then 'open'
+            end
+        ) as source_stage_category
+    from stages
+    left join resting_outcomes
+        on
+            stages.source_account_id = resting_outcomes.source_account_id
+            and stages.pipeline_id = resting_outcomes.pipeline_id
+            and stages.stage_id = resting_outcomes.stage_id
+    left join accounts_with_outcomes
+        on stages.source_account_id = accounts_with_outcomes.source_account_id
+
+),
+
+ranked as (
+
+    select
+        categorised.*,
+        case
+            when categorised.is_entry then 0
+            else row_number() over (
+                partition by
+                    categorised.source_account_id,
+                    categorised.pipeline_id,
+                    categorised.is_entry
+                order by
+                    case when categorised.is_declared then 0 else 1 end,
+                    categorised.declared_position nulls last,
+                    categorised.declared_order nulls last,
+                    -- ends stand behind the stages that lead to them
+                    case categorised.source_stage_category
+                        when 'won' then 1
+                        when 'lost' then 2
+                        else 0
+                    end,
+                    categorised.appearance,
+                    categorised.stage_id
+            )
+        end as stage_position,
+        max(categorised.pipeline_name) over (
+            partition by categorised.source_account_id, categorised.pipeline_id
+        ) as known_pipeline_name
+    from categorised
+
+),
+
+final as (
+
+    select
+        {{ entity_key([
+            "'files'",
+            "ranked.source_account_id",
+            "ranked.pipeline_id",
+            "ranked.stage_id",
+        ]) }} || ':1' as stage_version_key,
+        {{ entity_key([
+            "'files'",
+            "ranked.source_account_id",
+            "ranked.pipeline_id",
+            "ranked.stage_id",
+        ]) }} as stage_key,
+        'files' as source_system,
+        ranked.source_account_id,
+        ranked.pipeline_id,
+        coalesce(ranked.known_pipeline_name, ranked.pipeline_id) as pipeline_name,
+        ranked.stage_id,
+        coalesce(ranked.stage_name, ranked.stage_id) as stage_name,
+        cast(ranked.stage_position as integer) as stage_position,
+        ranked.source_stage_category,
+        ranked.declared_funnel_step,
+        -- the layout has no requests that wait for acceptance
+        false as is_unsorted,
+        -- a folder tells its stages as they are now: one version since always
+        cast('1970-01-01' as timestamp) as valid_from_at,
+        cast(null as timestamp) as valid_to_at,
+        true as is_current,
+        false as is_deleted
+    from ranked
+
+)
+
+select * from final
