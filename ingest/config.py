@@ -302,7 +302,8 @@ class Settings(BaseModel):
             options = self.options_of(ref, definition.settings_model)
             for name in type(options).model_fields:
                 full = f"{prefix}.{name}"
-                values.append(SettingValue(full, _shown(getattr(options, name)), self._origin(full)))
+                shown = _shown(getattr(options, name))
+                values.append(SettingValue(full, shown, self._origin(full)))
             for name in definition.secrets:
                 secret, origin = _find_secret(self.home, ref, name)
                 values.append(SettingValue(f"{prefix}.{name}", "***" if secret else "", origin))
@@ -420,14 +421,15 @@ def dlt_configured(home: Home) -> Iterator[None]:
             ),
         ]
     )
-    previous_global_dir = context.context._global_dir
-    context.context._global_dir = str(home.dlt_dir)
+    run_context: Any = context.context
+    previous_global_dir = run_context._global_dir
+    run_context._global_dir = str(home.dlt_dir)
     try:
-        context.context.initialize_runtime()
+        run_context.initialize_runtime()
         yield
     finally:
         context.providers = previous
-        context.context._global_dir = previous_global_dir
+        run_context._global_dir = previous_global_dir
 
 
 def _dlt_options(home: Home) -> dict[str, Any]:

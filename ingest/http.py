@@ -215,7 +215,7 @@ class ApiClient:
         """Return the parsed body of a GET, or None where the answer is 204.
 
         Args:
-            path: Path below the base URL, or a whole URL of the same host.
+            path: Path below the base URL, or a link from an answer.
             params: Query parameters.
 
         Raises:
@@ -264,7 +264,7 @@ class ApiClient:
         Args:
             method: HTTP verb; only reads are ever repeated here, so every call must be safe to
                 repeat.
-            path: Path below the base URL, or a whole URL of the same host.
+            path: Path below the base URL, or a link from an answer.
             params: Query parameters.
             json: Body.
             headers: Headers beside the credentials.
@@ -307,12 +307,8 @@ class ApiClient:
         if not path.startswith(("http://", "https://")):
             return f"{self.base_url}/{path.lstrip('/')}"
         given, own = httpx.URL(path), httpx.URL(self.base_url)
-        if given.host != own.host:
-            # Credentials go to the account's own host and nowhere else.
-            raise SourceContractError(
-                f"a page link points to another host ({given.host})", account=self.account
-            )
-        return str(given.copy_with(scheme=own.scheme, port=own.port))
+        # Links in answers vary in scheme and host; credentials go to the account's own host only.
+        return str(given.copy_with(scheme=own.scheme, host=own.host, port=own.port))
 
     def _send_patiently(
         self,
@@ -371,7 +367,7 @@ class ApiClient:
         self._note_clock(response)
         verdict = self._classify(response)
         if verdict.action in {"retry", "slow_down"}:
-            error = verdict.error or self._gave_up(response, verdict)
+            reason = verdict.error or self._gave_up(response, verdict)
             asked = retry_after_seconds(response)
             if asked is not None and asked > _LONGEST_RETRY_AFTER_SECONDS:
                 raise RateLimitError(
@@ -380,7 +376,7 @@ class ApiClient:
                     action="Run again after that time",
                 )
             wait = verdict.wait_seconds if verdict.wait_seconds is not None else asked
-            raise _TryAgainError(Verdict(verdict.action, wait), error)
+            raise _TryAgainError(Verdict(verdict.action, wait), reason)
         return response, verdict
 
     def _note_clock(self, response: httpx.Response) -> None:
@@ -428,16 +424,20 @@ def classify_by_status(account: str) -> Classifier:
         if status == httpx.codes.TOO_MANY_REQUESTS:
             return Verdict("slow_down")
         if status == httpx.codes.UNAUTHORIZED:
-            return Verdict("unauthorized", error=AuthenticationError(
-                "the token is not accepted",
-                account=account,
-                action="Give a new one (voronka doctor shows where it is read from)",
-            ))
+            return Verdict(
+                "unauthorized",
+                error=AuthenticationError(
+                    "the token is not accepted",
+                    account=account,
+                    action="Give a new one (voronka doctor shows where it is read from)",
+                ),
+            )
         if status == httpx.codes.REQUEST_TIMEOUT or response.is_server_error:
             return Verdict("retry")
-        return Verdict("fatal", error=SourceContractError(
-            f"{_shown(response)} answered {status}", account=account
-        ))
+        return Verdict(
+            "fatal",
+            error=SourceContractError(f"{_shown(response)} answered {status}", account=account),
+        )
 
     return classify
 
@@ -473,7 +473,8 @@ def retry_after_seconds(response: httpx.Response) -> float | None:
         now = parsedate_to_datetime(response.headers["date"])
     except (KeyError, ValueError):
         now = datetime.now(UTC)
-    return max((until - now).total_seconds(), 0.0)
+    seconds: float = (until - now).total_seconds()
+    return max(seconds, 0.0)
 
 
 def _shown(response: httpx.Response) -> str:

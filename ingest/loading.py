@@ -313,12 +313,10 @@ class StoredState:
         stored = self._newest_hashes(table, rows, account_id)
         emitted = self._emitted.setdefault(f"{table}\n{account_id}", {})
         keep: list[bool] = []
-        for record_id, digest, is_deleted in zip(
-            rows.column("record_id").to_pylist(),
-            rows.column("payload_hash").to_pylist(),
-            rows.column("is_deleted").to_pylist(),
-            strict=True,
-        ):
+        record_ids: list[Any] = rows.column("record_id").to_pylist()
+        digests: list[Any] = rows.column("payload_hash").to_pylist()
+        deletions: list[Any] = rows.column("is_deleted").to_pylist()
+        for record_id, digest, is_deleted in zip(record_ids, digests, deletions, strict=True):
             version = f"-{digest}" if is_deleted else digest
             known = emitted.get(record_id)
             if known is None:
@@ -488,7 +486,11 @@ def merge_windows(windows: Iterable[Window]) -> list[Window]:
 
 
 def missing_windows(
-    wanted: Window, covered: Sequence[Window], *, overlap: timedelta, longest: timedelta
+    wanted: Window,
+    covered: Sequence[Window],
+    *,
+    overlap: timedelta,
+    longest: timedelta | None = None,
 ) -> list[Window]:
     """Return what is still to be read, newest first, cut into windows of a bounded length.
 
@@ -499,12 +501,13 @@ def missing_windows(
         wanted: From the start setting to the server's present.
         covered: What complete pulls read, merged.
         overlap: How much of the newest covered time to read again.
-        longest: Upper bound of one window.
+        longest: Upper bound of one window; None leaves each gap whole.
     """
     gaps: list[Window] = []
     position = wanted.start
     for window in covered:
-        end = window.end - overlap if window is covered[-1] else window.end
+        is_behind = window is covered[-1] and window.end < wanted.end
+        end = window.end - overlap if is_behind else window.end
         if window.start > position:
             gaps.append(Window(position, min(window.start, wanted.end)))
         position = max(position, end)
@@ -514,7 +517,7 @@ def missing_windows(
     for gap in gaps:
         start = gap.start
         while start < gap.end:
-            end = min(start + longest, gap.end)
+            end = gap.end if longest is None else min(start + longest, gap.end)
             pieces.append(Window(start, end))
             start = end
     return sorted(pieces, reverse=True)
@@ -528,6 +531,7 @@ def land_pull(
     batches: Iterable[pa.RecordBatch],
     *,
     vanished: Callable[[set[str]], Sequence[str]] | None = None,
+    settle: Callable[[Pull], Pull] | None = None,
 ) -> Iterator[Any]:
     """Yield what changed, then tombstones, then the pull itself, all named for dlt.
 
@@ -541,6 +545,7 @@ def land_pull(
         pull: What is being read.
         batches: Rows of that pull.
         vanished: Given all ids seen, returns stored ids that are gone; snapshots only.
+        settle: Fills in what is known of the pull only after reading, such as its window.
     """
     seen: set[str] = set()
     row_count = stored_count = 0
@@ -561,7 +566,7 @@ def land_pull(
     try:
         for batch in batches:
             if vanished is not None:
-                seen.update(batch.column("record_id").to_pylist())
+                seen.update(str(value) for value in batch.column("record_id").to_pylist())
             row_count += batch.num_rows
             budget.spend(batch.num_rows)
             waiting.append(batch)
@@ -583,7 +588,7 @@ def land_pull(
         is_complete = False
     if waiting:
         yield from flush()
-    finished = pull.finished(
+    finished = (settle(pull) if settle is not None else pull).finished(
         row_count=row_count, stored_count=stored_count, is_complete=is_complete
     )
     budget.note_pull(finished)

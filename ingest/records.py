@@ -15,35 +15,38 @@ from typing import Any, Literal
 import orjson
 import pyarrow as pa
 
-TIMESTAMP = pa.timestamp("us")
+TIMESTAMP: pa.DataType = pa.timestamp("us")
+_TEXT: pa.DataType = pa.string()
+_FLAG: pa.DataType = pa.bool_()
+_COUNT: pa.DataType = pa.int64()
 
 RECORD_SCHEMA = pa.schema(
     [
-        ("source_account_id", pa.string()),
-        ("record_id", pa.string()),
+        ("source_account_id", _TEXT),
+        ("record_id", _TEXT),
         ("cursor_at", TIMESTAMP),
-        ("is_deleted", pa.bool_()),
-        ("payload", pa.string()),
-        ("payload_hash", pa.string()),
-        ("pull_id", pa.string()),
+        ("is_deleted", _FLAG),
+        ("payload", _TEXT),
+        ("payload_hash", _TEXT),
+        ("pull_id", _TEXT),
     ]
 )
 
 PULL_SCHEMA = pa.schema(
     [
-        ("pull_id", pa.string()),
-        ("source_account_id", pa.string()),
-        ("resource", pa.string()),
-        ("kind", pa.string()),
+        ("pull_id", _TEXT),
+        ("source_account_id", _TEXT),
+        ("resource", _TEXT),
+        ("kind", _TEXT),
         ("window_start_at", TIMESTAMP),
         ("window_end_at", TIMESTAMP),
         ("started_at", TIMESTAMP),
         ("finished_at", TIMESTAMP),
         ("observed_until_at", TIMESTAMP),
-        ("row_count", pa.int64()),
-        ("stored_count", pa.int64()),
-        ("is_complete", pa.bool_()),
-        ("content_hash", pa.string()),
+        ("row_count", _COUNT),
+        ("stored_count", _COUNT),
+        ("is_complete", _FLAG),
+        ("content_hash", _TEXT),
     ]
 )
 
@@ -72,9 +75,7 @@ class Pull:
     is_complete: bool = False
     content_hash: str | None = None
 
-    def finished(
-        self, *, row_count: int, stored_count: int, is_complete: bool = True
-    ) -> "Pull":
+    def finished(self, *, row_count: int, stored_count: int, is_complete: bool = True) -> "Pull":
         """Return the same pull with its outcome.
 
         Args:
@@ -210,11 +211,10 @@ def pulls_table(pulls: Iterable[Pull]) -> pa.Table:
     rows = list(pulls)
     columns = [[getattr(pull, name) for pull in rows] for name in PULL_SCHEMA.names]
     arrays = [
-        pa.array(values, field.type)
-        for values, field in zip(columns, PULL_SCHEMA, strict=True)
+        pa.array(values, field.type) for values, field in zip(columns, PULL_SCHEMA, strict=True)
     ]
     return pa.Table.from_arrays(arrays, schema=PULL_SCHEMA)
 
 
-def _repeated(value: str, count: int) -> pa.Array:
+def _repeated(value: str, count: int) -> Any:
     return pa.repeat(pa.scalar(value, pa.string()), count)

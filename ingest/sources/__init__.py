@@ -58,7 +58,8 @@ class SourceDefinition:
             state: What earlier committed loads stored.
             budget: How much this chunk may read, and where it reports.
         """
-        return self._package().build_source(ref, settings, state, budget)
+        source: DltSource = self._package().build_source(ref, settings, state, budget)
+        return source
 
     def _package(self) -> Any:
         return import_module(f"ingest.sources.{self.name}")

@@ -1,0 +1,431 @@
+"""What leaves personal data before a record lands.
+
+Phones and e-mail addresses become keyed hashes wherever they stand, so that the same person can
+still be recognised; names and message texts are dropped. The key never leaves the home folder:
+without it a hash of eleven digits could be turned back by trying all of them.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import phonenumbers
+
+from ingest.config import Home, Settings
+from ingest.errors import ConfigurationError, StorageError
+
+_KEY_BYTES = 32
+_DIGEST_BYTES = 16
+_REGION = "RU"
+_CACHED = 200_000
+
+# Mailboxes of a role and not of a person: two companies' contacts at info@ are not one person.
+_FUNCTIONAL = frozenset(
+    re.findall(
+        r"[\w-]+",
+        """
+        info sales sale office mail contact contacts support help hello admin administrator
+        billing buh buhgalter accounting finance hr job jobs kadry reception secretary zakaz order
+        orders shop store service marketing pr press manager managers director tender zakupki
+        snab noreply no-reply webmaster postmaster abuse client clients team welcome inbox corp
+        """,
+    )
+)
+
+_EMAIL = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+")
+# A run of digits and the separators people write between them, not glued to an id in Latin signs.
+_PHONE_RUN = re.compile(
+    r"(?:(?<![0-9A-Za-z_@])|(?<=%2[Bb0]))"
+    r"\+?\(?\d[\d\s().\-\u00a0\u2010-\u2015]{5,22}\d"
+    r"(?![0-9A-Za-z_@])"
+)
+# Cheap first look: most texts hold no two digits so far apart.
+_FAR_DIGITS = re.compile(r"\d[^A-Za-z]{5,}?\d")
+_DIGITS = re.compile(r"\d+")
+_SEPARATED = re.compile(r"\d[\s().\-\u00a0\u2010-\u2015]+\d")
+_DATE = re.compile(r"(?:\d{4}[.\-]\d{1,2}[.\-]\d{1,2}|\d{1,2}[.\-]\d{1,2}[.\-]\d{2,4})(?:\s.*)?")
+_CITY_NUMBER = re.compile(r"\d{3}-\d{2}-\d{2}")
+_NEIGHBOURS = ("373", "374", "375", "380", "992", "993", "994", "995", "996", "998")
+_SOLE_TRADER = re.compile(
+    r"^\s*(ип|индивидуальный предприниматель)\b[\s\"«:.\-]*\w.*", re.IGNORECASE | re.DOTALL
+)
+
+
+Handler = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class PrivacyRules:
+    """What the keys of one vendor's records hold; every other text is searched and masked.
+
+    Rules go by key name at any depth, because vendors move objects around and a rule by path would
+    silently miss the new place. A `special` entry makes, for one privacy key, the function that
+    turns the key's value into what may land.
+    """
+
+    drop: frozenset[str] = frozenset()
+    phones: frozenset[str] = frozenset()
+    emails: frozenset[str] = frozenset()
+    contact_points: frozenset[str] = frozenset()
+    keep: frozenset[str] = frozenset()
+    special: Mapping[str, Callable[["Privacy"], Handler]] = field(default_factory=dict)
+
+    def with_dropped(self, *keys: str) -> "PrivacyRules":
+        """Return the same rules with more keys dropped.
+
+        Args:
+            keys: Names of keys.
+        """
+        return replace(self, drop=self.drop | set(keys))
+
+
+class Privacy:
+    """The hashing key of one home folder and what is done with it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read the key, or make it on first use.
+
+        Args:
+            settings: Where the home is, and whether personal data is kept.
+
+        Raises:
+            ConfigurationError: The key and its backup differ, or the key is gone or open to
+                others.
+        """
+        self.keeps = settings.personal_data == "keep"
+        self._key = b"" if self.keeps else load_key(settings.home)
+        self._phone = lru_cache(_CACHED)(self._hash_phone)
+        self._tag = lru_cache(_CACHED)(lambda text: self.mask_text(text, only_plain=True))
+        self._email = lru_cache(_CACHED)(self._hash_email)
+
+    def scrubber(self, rules: PrivacyRules) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+        """Return a function that scrubs records in place, or None where personal data is kept.
+
+        Args:
+            rules: What the vendor's keys hold.
+        """
+        if self.keeps:
+            return None
+        scrub_value = self.value_scrubber(rules)
+
+        def scrub(record: dict[str, Any]) -> dict[str, Any]:
+            scrub_value(record)
+            return record
+
+        return scrub
+
+    def value_scrubber(self, rules: PrivacyRules) -> Handler:
+        """Return a function that scrubs any parsed JSON; objects and lists change in place.
+
+        It runs once per record of a backfill: one look-up per key, and nothing for numbers.
+
+        Args:
+            rules: What the vendor's keys hold.
+        """
+        if self.keeps:
+            return lambda value: value
+        handlers: dict[str, Handler] = {}
+        handlers.update(dict.fromkeys(rules.phones, self._phone_value))
+        handlers.update(dict.fromkeys(rules.emails, self._email_value))
+        handlers.update(dict.fromkeys(rules.contact_points, self._contact_point_value))
+        handlers.update({key: make(self) for key, make in rules.special.items()})
+        handlers.update(dict.fromkeys(rules.keep, _unchanged))
+        handlers.update(dict.fromkeys(rules.drop, _nothing))
+        handler_of = handlers.get
+        mask = self.mask_text
+
+        def scrub_object(node: dict[str, Any]) -> None:
+            for key, value in node.items():
+                if value is None:
+                    continue
+                handler = handler_of(key)
+                if handler is not None:
+                    if handler is not _unchanged:
+                        node[key] = handler(value)
+                    continue
+                kind = type(value)
+                if kind is str:
+                    if len(value) > 5:
+                        node[key] = mask(value)
+                elif kind is dict:
+                    scrub_object(value)
+                elif kind is list and value:
+                    scrub_list(value)
+
+        def scrub_list(items: list[Any]) -> None:
+            for index, item in enumerate(items):
+                kind = type(item)
+                if kind is dict:
+                    scrub_object(item)
+                elif kind is list:
+                    scrub_list(item)
+                elif kind is str:
+                    items[index] = mask(item)
+
+        def scrub_value(value: Any) -> Any:
+            kind = type(value)
+            if kind is dict:
+                scrub_object(value)
+            elif kind is list:
+                scrub_list(value)
+            elif kind is str:
+                return mask(value)
+            return value
+
+        return scrub_value
+
+    def scrub(self, value: Any, rules: PrivacyRules) -> Any:
+        """Return parsed JSON without personal data; objects and lists are changed in place.
+
+        Args:
+            value: Parsed JSON.
+            rules: What the vendor's keys hold.
+        """
+        return self.value_scrubber(rules)(value)
+
+    def hash_phone(self, phone: str | int) -> str:
+        """Return the token of a phone number, the same for every way of writing it.
+
+        Args:
+            phone: As the source has it.
+        """
+        text = str(phone)
+        return text if self.keeps or text.startswith("ph_") else self._phone(text)
+
+    def hash_email(self, email: str) -> str:
+        """Return the token of a mail address with its kind and domain.
+
+        Args:
+            email: As the source has it.
+        """
+        return email if self.keeps or email.startswith("em_") else self._email(email)
+
+    def hash_contact_point(self, value: str | int) -> str:
+        """Return the token of something that is a mail address, a phone, or another handle.
+
+        Args:
+            value: As the source has it.
+        """
+        text = str(value)
+        if self.keeps or not text or text.startswith(("ph_", "em_")):
+            return text
+        if "@" in text and _EMAIL.search(text):
+            return self._email(text)
+        return self._phone(text)
+
+    def mask_text(self, text: str, *, only_plain: bool = False) -> str:
+        """Return a text in which phones and mail addresses are replaced by their tokens.
+
+        Args:
+            text: Any text.
+            only_plain: Take a bare run of digits for an id, not for a phone (advertising tags).
+        """
+        if self.keeps or len(text) < 6:
+            return text
+        if "@" in text:
+            text = _EMAIL.sub(lambda found: self._email(found.group()), text)
+        if _FAR_DIGITS.search(text) is None:
+            return text
+        return _PHONE_RUN.sub(lambda found: self._mask_run(found.group(), only_plain), text)
+
+    def mask_tag(self, text: str) -> str:
+        """Return an advertising tag without phones and addresses; the same few come again.
+
+        Args:
+            text: A tag's value.
+        """
+        return self._tag(text)
+
+    def mask_company(self, name: str) -> str:
+        """Return a company's name; of a sole trader, whose firm is a person's name, the form only.
+
+        Args:
+            name: As the source has it.
+        """
+        if self.keeps:
+            return name
+        sole = _SOLE_TRADER.match(name)
+        return "ИП" if sole else self.mask_text(name)
+
+    def _mask_run(self, run: str, only_plain: bool) -> str:
+        digits = "".join(_DIGITS.findall(run))
+        count = len(digits)
+        if count > 15 or _DATE.fullmatch(run.strip()):
+            return run
+        if run.startswith("+") and count >= 8:
+            return self._phone(run)
+        if only_plain:
+            return run
+        is_phone = (
+            (count == 11 and digits[0] in "78")
+            or (count == 10 and (digits[0] == "9" or _SEPARATED.search(run) is not None))
+            or (count == 12 and digits.startswith(_NEIGHBOURS))
+            or _CITY_NUMBER.fullmatch(run) is not None
+        )
+        return self._phone(run) if is_phone else run
+
+    def _phone_value(self, value: Any) -> Any:
+        # A phone written as a number is still a phone.
+        is_text = isinstance(value, str | int) and not isinstance(value, bool)
+        return self.hash_phone(value) if is_text and value != "" else value
+
+    def _email_value(self, value: Any) -> Any:
+        return self.hash_contact_point(value) if isinstance(value, str) and value else value
+
+    def _contact_point_value(self, value: Any) -> Any:
+        is_text = isinstance(value, str | int) and not isinstance(value, bool)
+        return self.hash_contact_point(value) if is_text else value
+
+    def _digest(self, text: str) -> str:
+        return blake2b(text.encode(), digest_size=_DIGEST_BYTES, key=self._key).hexdigest()
+
+    def _hash_phone(self, phone: str) -> str:
+        return f"ph_{self._digest(normal_phone(phone))}"
+
+    def _hash_email(self, email: str) -> str:
+        address = email.strip().strip("<>").lower()
+        mailbox, _, domain = address.rpartition("@")
+        if not mailbox:
+            return f"em_{self._digest(address)}:p:"
+        kind = "f" if mailbox.split("+")[0] in _FUNCTIONAL else "p"
+        safe_domain = domain if re.fullmatch(r"[\w.\-]+", domain) else ""
+        return f"em_{self._digest(address)}:{kind}:{safe_domain}"
+
+
+def _unchanged(value: Any) -> Any:
+    return value
+
+
+def _nothing(_value: Any) -> None:
+    return None
+
+
+def normal_phone(phone: str, region: str = _REGION) -> str:
+    """Return a phone number in E.164, or its bare signs where it is none.
+
+    Args:
+        phone: As somebody wrote it.
+        region: Country of numbers without a country code.
+    """
+    text = phone.strip()
+    digits = "".join(_DIGITS.findall(text))
+    # The common ways of writing Russian numbers, 50 times faster than the full parser.
+    if len(digits) == 11 and digits[0] in "78" and (digits[0] == "7" or text[:1] != "+"):
+        return f"+7{digits[1:]}"
+    if len(digits) == 10 and digits[0] == "9" and text[:1] != "+":
+        return f"+7{digits}"
+    try:
+        parsed = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        return digits or text.lower()
+    if not phonenumbers.is_possible_number(parsed):
+        return digits
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def load_key(home: Home) -> bytes:
+    """Return the key of a home folder; on first use make it and its backup.
+
+    Args:
+        home: The home folder.
+
+    Raises:
+        ConfigurationError: The key is lost, damaged, changed, or readable by others.
+        StorageError: It cannot be read or written.
+    """
+    main, backup = home.privacy_key, home.privacy_key_backup
+    try:
+        if not main.exists() and not backup.exists():
+            if home.warehouse.exists() and _was_used(home):
+                raise ConfigurationError(
+                    f"the privacy key {main} and its backup are gone",
+                    action="Restore the key: with another one known persons would look new",
+                )
+            text = os.urandom(_KEY_BYTES).hex()
+            _write_private(main, text)
+            _write_private(backup, text)
+            _write_private(_mark(home), _fingerprint(bytes.fromhex(text)))
+            return bytes.fromhex(text)
+        if not main.exists():
+            raise ConfigurationError(
+                f"the privacy key {main} is gone", action=f"Copy {backup.name} back to {main.name}"
+            )
+        key = _parsed(main)
+        if not backup.exists():
+            _write_private(backup, key.hex())
+        if _parsed(backup) != key:
+            raise ConfigurationError(
+                f"the privacy key {main} differs from its backup",
+                action="Put the first one back: with another key known persons would look new",
+            )
+        if not _mark(home).exists():
+            _write_private(_mark(home), _fingerprint(key))
+        elif _mark(home).read_text(encoding="ascii").strip() != _fingerprint(key):
+            raise ConfigurationError(
+                f"the privacy key {main} was changed after it had been used",
+                action="Put the first one back, or start a new home folder",
+            )
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"the privacy key {main} cannot be used ({error})",
+            action="Check the rights of the keys folder",
+        ) from None
+    if main.stat().st_mode & 0o077:
+        raise ConfigurationError(
+            f"the privacy key {main} is readable by others", action=f"Run chmod 600 {main}"
+        )
+    return key
+
+
+def key_fingerprint(home: Home) -> str | None:
+    """Return eight bytes by which two keys can be told apart, or None before first use.
+
+    Args:
+        home: The home folder.
+
+    Raises:
+        ConfigurationError: The key is damaged or changed.
+    """
+    if not home.privacy_key.exists() and not home.privacy_key_backup.exists():
+        return None
+    return _fingerprint(load_key(home))
+
+
+def _fingerprint(key: bytes) -> str:
+    return blake2b(b"voronka privacy key", digest_size=8, key=key).hexdigest()
+
+
+def _mark(home: Home) -> Path:
+    return home.privacy_key.with_name("privacy.fingerprint")
+
+
+def _was_used(home: Home) -> bool:
+    return _mark(home).exists()
+
+
+def _parsed(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        raise ConfigurationError(
+            f"the privacy key {path} is damaged", action="Restore it from the other copy"
+        )
+    return key
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,649 @@
+"""amoCRM's protocol: credentials, what each answer means, pages, and lists that move while read."""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from ingest.config import Home, SourceRef, read_secret
+from ingest.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    RateLimitError,
+    SourceContractError,
+    StorageError,
+    UnreachableError,
+)
+from ingest.http import ApiClient, RateLimiter, RetryPolicy, Verdict, is_html
+from ingest.records import Record
+from ingest.sources.amocrm.settings import AmocrmSettings
+
+_REFRESH_EARLY_SECONDS = 300
+_READS_OF_A_MOVING_LIST = 4
+_IP_NOT_ALLOWED = 113
+
+
+def classifier(account: str) -> Callable[[httpx.Response], Verdict]:
+    """Return what amoCRM's answers mean.
+
+    Args:
+        account: Source and label for messages.
+    """
+
+    def classify(response: httpx.Response) -> Verdict:
+        status = response.status_code
+        if response.is_success:
+            return Verdict("ok")
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            return Verdict("slow_down")
+        if status == httpx.codes.FORBIDDEN:
+            return _classify_forbidden(response, account)
+        if status == httpx.codes.UNAUTHORIZED:
+            return Verdict("unauthorized", error=token_refused(account))
+        if status == httpx.codes.PAYMENT_REQUIRED:
+            return Verdict(
+                "fatal",
+                error=AuthenticationError(
+                    "the amoCRM subscription has ended", account=account, action="Prolong it"
+                ),
+            )
+        if status == httpx.codes.REQUEST_TIMEOUT or response.is_server_error:
+            return Verdict("retry")
+        if response.is_redirect:
+            return Verdict(
+                "fatal",
+                error=SourceContractError(
+                    "the address redirects elsewhere",
+                    account=account,
+                    action="Put the account's present address into the setting url",
+                ),
+            )
+        return Verdict(
+            "fatal",
+            error=SourceContractError(
+                f"GET {response.request.url.path} answered {status}{_detail(response)}",
+                account=account,
+            ),
+        )
+
+    return classify
+
+
+def _classify_forbidden(response: httpx.Response, account: str) -> Verdict:
+    # The web server in front answers 403 in HTML to an account that was too fast for too long.
+    # The token is as good as before.
+    if is_html(response) or "json" not in response.headers.get("content-type", ""):
+        return Verdict("slow_down")
+    body = _json_object(response)
+    if body.get("code") == _IP_NOT_ALLOWED or "113" in str(body.get("detail", "")):
+        return Verdict(
+            "fatal",
+            error=AuthenticationError(
+                "amoCRM's list of allowed IP addresses lacks this machine",
+                account=account,
+                action="Add its address in the account's security settings",
+            ),
+        )
+    return Verdict(
+        "fatal",
+        error=AuthenticationError(
+            f"the token's owner may not read {response.request.url.path}",
+            account=account,
+            action="Make the token as an administrator of the account",
+        ),
+    )
+
+
+def token_refused(account: str) -> AuthenticationError:
+    """Return the error of a token that is expired, revoked or wrong.
+
+    Args:
+        account: Source and label for messages.
+    """
+    return AuthenticationError(
+        "amoCRM does not accept the token (expired, revoked, or of another account)",
+        account=account,
+        action="Make a new long-lived token in the integration's settings and store it",
+    )
+
+
+def _json_object(response: httpx.Response) -> dict[str, Any]:
+    if "json" not in response.headers.get("content-type", ""):
+        return {}
+    try:
+        body = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _detail(response: httpx.Response) -> str:
+    body = _json_object(response)
+    parts = [str(body[key]) for key in ("title", "detail", "hint") if body.get(key)]
+    for problem in body.get("validation-errors") or ():
+        parts += [f"{one.get('path')}: {one.get('detail')}" for one in problem.get("errors", ())]
+    return f" ({'; '.join(parts)[:300]})" if parts else ""
+
+
+@dataclass(frozen=True)
+class TokenPair:
+    """What the OAuth server gave last, and which consent it descends from."""
+
+    access_token: str
+    refresh_token: str
+    expires_at: float
+    consent: str
+
+    def __repr__(self) -> str:
+        return f"TokenPair(expires_at={self.expires_at})"
+
+
+class LongLivedToken:
+    """A token of a private integration: nothing to renew."""
+
+    def __init__(self, token: str, account: str) -> None:
+        self._token = token
+        self._account = account
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the header that carries the token."""
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def renew(self) -> None:
+        """Refuse: only a person can make a new one.
+
+        Raises:
+            AuthenticationError: Always.
+        """
+        raise token_refused(self._account)
+
+
+class RotatingToken:
+    """OAuth with a refresh token that works once.
+
+    The new pair is written to disk before its first use, and a lock lets one process at a time
+    trade the old pair in: two at once, or a crash after the answer, would lose the chain, and a
+    person would have to give consent again.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        store: Path,
+        *,
+        client_id: str,
+        client_secret: str,
+        refresh_token: str,
+        redirect_uri: str,
+        account: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Look at the store; nothing is sent yet.
+
+        Args:
+            base_url: The account's address.
+            store: The file that keeps the newest pair.
+            client_id: Of the integration.
+            client_secret: Of the integration.
+            refresh_token: From the last consent.
+            redirect_uri: As in the integration's settings.
+            account: Source and label for messages.
+            clock: Replaced in tests.
+        """
+        self._url = f"{base_url}/oauth2/access_token"
+        self._store = store
+        self._client_id = client_id
+        self._client_secret = client_secret
+        self._first_refresh_token = refresh_token
+        self._redirect_uri = redirect_uri
+        self._account = account
+        self._clock = clock
+        self._consent = blake2b(refresh_token.encode(), digest_size=8).hexdigest()
+        self._lock = threading.Lock()
+        self._pair = self._stored()
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the header with a token that lives for some minutes more."""
+        with self._lock:
+            pair = self._pair
+            if pair is None or pair.expires_at - self._clock() < _REFRESH_EARLY_SECONDS:
+                pair = self._traded_in(pair)
+            return {"Authorization": f"Bearer {pair.access_token}"}
+
+    def renew(self) -> None:
+        """Trade the pair in after the API refused its access token."""
+        with self._lock:
+            self._traded_in(self._pair)
+
+    def _traded_in(self, refused: TokenPair | None) -> TokenPair:
+        with self._only_process():
+            stored = self._stored()
+            is_newer = stored is not None and (
+                refused is None or stored.access_token != refused.access_token
+            )
+            if stored is not None and is_newer and self._lives(stored):
+                # Another process was faster.
+                self._pair = stored
+                return stored
+            token = stored.refresh_token if stored is not None else self._first_refresh_token
+            pair = self._asked_for(token)
+            self._write(pair)
+            self._pair = pair
+            return pair
+
+    def _lives(self, pair: TokenPair) -> bool:
+        return pair.expires_at - self._clock() >= _REFRESH_EARLY_SECONDS
+
+    def _asked_for(self, refresh_token: str) -> TokenPair:
+        try:
+            response = httpx.post(
+                self._url,
+                json={
+                    "client_id": self._client_id,
+                    "client_secret": self._client_secret,
+                    "grant_type": "refresh_token",
+                    "refresh_token": refresh_token,
+                    "redirect_uri": self._redirect_uri,
+                },
+                timeout=httpx.Timeout(60.0, connect=10.0),
+                trust_env=not self._url.startswith("http://"),
+            )
+        except httpx.TransportError as failure:
+            raise UnreachableError(
+                f"no answer to the token refresh ({type(failure).__name__})",
+                account=self._account,
+                action="Run again",
+            ) from None
+        status = response.status_code
+        if status == httpx.codes.TOO_MANY_REQUESTS or (
+            status == httpx.codes.FORBIDDEN and is_html(response)
+        ):
+            raise RateLimitError(
+                f"the token refresh answered {status}",
+                account=self._account,
+                action="The refresh token is still good; wait some minutes, then run again",
+            )
+        if response.is_server_error:
+            raise UnreachableError(
+                f"the token refresh answered {status}", account=self._account, action="Run again"
+            )
+        body = _json_object(response)
+        if not response.is_success:
+            raise AuthenticationError(
+                f"the refresh token was used before, revoked or is too old (answer {status})",
+                account=self._account,
+                action="Give consent again in amoCRM and store the new refresh_token",
+            )
+        try:
+            return TokenPair(
+                access_token=str(body["access_token"]),
+                refresh_token=str(body["refresh_token"]),
+                expires_at=self._clock() + float(body["expires_in"]),
+                consent=self._consent,
+            )
+        except (KeyError, TypeError, ValueError):
+            raise SourceContractError(
+                "the token refresh answered no token pair", account=self._account
+            ) from None
+
+    def _stored(self) -> TokenPair | None:
+        try:
+            body = orjson.loads(self._store.read_bytes())
+            pair = TokenPair(**body)
+        except FileNotFoundError:
+            return None
+        except (orjson.JSONDecodeError, TypeError):
+            raise StorageError(
+                f"the token store {self._store} is damaged",
+                account=self._account,
+                action="Delete it, give consent again and store the new refresh_token",
+            ) from None
+        except OSError as error:
+            raise StorageError(
+                f"the token store {self._store} cannot be read ({error.strerror})",
+                account=self._account,
+            ) from None
+        # A refresh token of a newer consent replaces the whole chain.
+        return pair if pair.consent == self._consent else None
+
+    def _write(self, pair: TokenPair) -> None:
+        draft = self._store.with_suffix(f".{os.getpid()}")
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(orjson.dumps(pair))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self._store)
+        except OSError as error:
+            raise StorageError(
+                f"the new token pair could not be written to {self._store} ({error.strerror})",
+                account=self._account,
+                action="Free space or rights, then give consent again: the old pair is used up",
+            ) from None
+
+    @contextmanager
+    def _only_process(self) -> Iterator[None]:
+        try:
+            self._store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(self._store.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StorageError(
+                f"{self._store.parent} cannot be written ({error.strerror})", account=self._account
+            ) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def token_for(
+    ref: SourceRef, home: Home, options: AmocrmSettings
+) -> LongLivedToken | RotatingToken:
+    """Return the credentials that the secrets allow; a long-lived token wins.
+
+    Args:
+        ref: Source and account label.
+        home: The home folder.
+        options: The account's options.
+
+    Raises:
+        ConfigurationError: Neither a token nor the three secrets of OAuth are given.
+    """
+    token = read_secret(home, ref, "token")
+    if token:
+        return LongLivedToken(token.strip(), str(ref))
+    names = ("client_id", "client_secret", "refresh_token")
+    secrets = {name: read_secret(home, ref, name) for name in names}
+    if not any(secrets.values()):
+        prefix = "SOURCES__AMOCRM" if str(ref) == ref.name else f"SOURCES__AMOCRM__{ref.label}"
+        raise ConfigurationError(
+            "no amoCRM token is given",
+            account=str(ref),
+            action=f"Set {prefix.upper()}__TOKEN to the integration's long-lived token",
+        )
+    missing = [name for name, value in secrets.items() if not value]
+    if missing:
+        raise ConfigurationError(
+            f"OAuth needs also {', '.join(missing)}", account=str(ref), action="Set all three"
+        )
+    return RotatingToken(
+        options.url,
+        home.secrets_dir / f"{ref.name}_{ref.label}.json",
+        client_id=secrets["client_id"] or "",
+        client_secret=secrets["client_secret"] or "",
+        refresh_token=secrets["refresh_token"] or "",
+        redirect_uri=options.redirect_uri,
+        account=str(ref),
+    )
+
+
+class AmocrmClient:
+    """Pages of amoCRM's lists."""
+
+    def __init__(
+        self,
+        ref: SourceRef,
+        home: Home,
+        options: AmocrmSettings,
+        *,
+        policy: RetryPolicy | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Read the secrets; nothing is sent yet.
+
+        Args:
+            ref: Source and account label.
+            home: The home folder.
+            options: The account's options.
+            policy: How long to stay patient.
+            sleep: Replaced in tests.
+
+        Raises:
+            ConfigurationError: The address or the secrets are missing.
+        """
+        self.account = str(ref)
+        if not options.url:
+            raise ConfigurationError(
+                "the account's address is not set",
+                account=self.account,
+                action=f"Set url under [source.amocrm.{ref.label}], or VORONKA_AMOCRM_URL",
+            )
+        token = token_for(ref, home, options)
+        self.api = ApiClient(
+            f"{options.url}/api/v4",
+            account=self.account,
+            limiter=RateLimiter(options.requests_per_second, sleep=sleep),
+            classify=classifier(self.account),
+            credentials=token.headers,
+            renew_credentials=token.renew,
+            policy=policy,
+            read_timeout_seconds=options.read_timeout_seconds,
+            sleep=sleep,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.api.close()
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Return one answer as an object, or None where there is nothing (204).
+
+        Args:
+            path: Below /api/v4, or a link from an answer.
+            params: Query parameters.
+        """
+        body = self.api.get_json(path, params)
+        if body is not None and not isinstance(body, dict):
+            raise SourceContractError(f"GET {path} answered no JSON object", account=self.account)
+        return body
+
+    def page(
+        self, path: str, name: str, params: Mapping[str, Any] | None = None
+    ) -> tuple[list[Record], str | None]:
+        """Return the rows of one page and the link to the next one, if the server gives one.
+
+        The end is the missing link or a 204, never a short page: a clamped limit makes every page
+        short.
+
+        Args:
+            path: Below /api/v4, or a link from an answer.
+            name: The list's name inside `_embedded`.
+            params: Query parameters.
+        """
+        body = self.get(path, params)
+        if body is None:
+            return [], None
+        embedded = body.get("_embedded")
+        rows = embedded.get(name) if isinstance(embedded, dict) else None
+        if not isinstance(rows, list):
+            raise SourceContractError(
+                f"an answer to GET {name} has no list {name}", account=self.account
+            )
+        links = body.get("_links")
+        link = links.get("next") if isinstance(links, dict) else None
+        href = link.get("href") if isinstance(link, dict) else link
+        return rows, href or None
+
+    def pages(
+        self, path: str, name: str, params: Mapping[str, Any] | None = None
+    ) -> Iterator[list[Record]]:
+        """Yield the pages of a list to its end; an empty one only where a link led to it.
+
+        Args:
+            path: Below /api/v4.
+            name: The list's name inside `_embedded`.
+            params: Query parameters of the first page; links repeat them.
+
+        Raises:
+            SourceContractError: The links run in a circle.
+        """
+        rows, link = self.page(path, name, params)
+        seen_links: set[str] = set()
+        while True:
+            if rows or seen_links:
+                yield rows
+            if link is None:
+                return
+            if link in seen_links:
+                raise SourceContractError(
+                    f"the page links of {name} run in a circle", account=self.account
+                )
+            seen_links.add(link)
+            rows, link = self.page(link, name)
+
+    def settled_pages(
+        self,
+        path: str,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        id_of: Callable[[Record], str],
+        may_shrink: bool = True,
+    ) -> Iterator[list[Record]]:
+        """Yield every row of a list that may move between pages, each id once.
+
+        A row that leaves the list shifts the rest to the left, and the first row of the next page
+        is skipped. So a list of several pages is read again until a whole read brings nothing new.
+        A list that can only grow is read again only where a link led to nothing.
+
+        Args:
+            path: Below /api/v4.
+            name: The list's name inside `_embedded`.
+            params: Query parameters.
+            id_of: The row's id.
+            may_shrink: Whether rows can leave the list while it is read.
+        """
+        seen: set[str] = set()
+        for _ in range(_READS_OF_A_MOVING_LIST):
+            page_count = new_count = 0
+            has_gap = False
+            for rows in self.pages(path, name, params):
+                page_count += 1
+                has_gap = has_gap or not rows
+                fresh = []
+                for row in rows:
+                    key = id_of(row)
+                    if key not in seen:
+                        seen.add(key)
+                        fresh.append(row)
+                new_count += len(fresh)
+                if fresh:
+                    yield fresh
+            is_doubtful = has_gap or (may_shrink and page_count > 1)
+            if not is_doubtful or new_count == 0:
+                return
+
+    def changed_rows(
+        self,
+        path: str,
+        name: str,
+        *,
+        field: str,
+        since: int,
+        until: int,
+        params: Mapping[str, Any],
+        id_of: Callable[[Record], str],
+    ) -> Iterator[list[Record]]:
+        """Yield rows whose `field` lies in [since, until], oldest first, none skipped.
+
+        The next request starts at the last second seen, not at the next page: a row edited
+        meanwhile leaves the window for a later second and would shift a page. Pages are used only
+        inside one second, and such a second is read until it brings nothing new.
+
+        Args:
+            path: Below /api/v4.
+            name: The list's name inside `_embedded`.
+            field: `updated_at`.
+            since: First second.
+            until: Last second.
+            params: Other query parameters.
+            id_of: The row's id.
+
+        Raises:
+            SourceContractError: The server ignores the filter or the order.
+        """
+        start = since
+        at_start: set[str] = set()
+        while True:
+            rows, link = self.page(path, name, self._range(field, start, until, params))
+            self._check(rows, field, start, until, name)
+            moments = [int(row[field]) for row in rows]
+            fresh = [row for row in rows if id_of(row) not in at_start]
+            if fresh:
+                yield fresh
+            if link is None:
+                return
+            last = moments[-1] if moments else start
+            if last > start:
+                start = last
+                at_start = {
+                    id_of(row) for row, moment in zip(rows, moments, strict=True) if moment == last
+                }
+                continue
+            one_second = self._range(field, start, start, params)
+            at_start.update(id_of(row) for row in rows)
+            for more in self.settled_pages(path, name, one_second, id_of=id_of):
+                self._check(more, field, start, start, name)
+                fresh = [row for row in more if id_of(row) not in at_start]
+                if fresh:
+                    yield fresh
+            start += 1
+            at_start = set()
+            if start > until:
+                return
+
+    def _range(
+        self, field: str, since: int, until: int, params: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {
+            f"filter[{field}][from]": since,
+            f"filter[{field}][to]": until,
+            f"order[{field}]": "asc",
+            **params,
+        }
+
+    def _check(self, rows: list[Record], field: str, since: int, until: int, name: str) -> None:
+        before = since
+        for row in rows:
+            moment = row.get(field)
+            if not isinstance(moment, int) or not before <= moment <= until:
+                raise SourceContractError(
+                    f"{name} came outside the window or the order that was asked for",
+                    account=self.account,
+                    action='The filter package may be off: set filters = "off" for this account',
+                )
+            before = moment
+
+    def check_window(
+        self, rows: list[Record], field: str, since: int, until: int, name: str
+    ) -> None:
+        """Raise if a row lies outside the window that was asked for, in whatever order.
+
+        Args:
+            rows: One page.
+            field: The row's time.
+            since: First second.
+            until: Last second.
+            name: The list's name.
+
+        Raises:
+            SourceContractError: The server ignores its own filter.
+        """
+        for row in rows:
+            if not since <= int(row[field]) <= until:
+                raise SourceContractError(
+                    f"{name} came outside the window that was asked for",
+                    account=self.account,
+                    action="Tell the maintainers: the API changed",
+                )
