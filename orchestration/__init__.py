@@ -1,0 +1,1 @@
+"""When the work runs, what is checked, what is published and how the result is shown."""

@@ -1,0 +1,1 @@
+"""What Dagster must see: assets, checks, the job, its schedule and its sensor."""

@@ -1,0 +1,1 @@
+"""Plain Python behind the definitions; importable without a Dagster instance."""

@@ -1,0 +1,65 @@
+"""Running the refresh job inside the command, recorded in the storage the UI reads."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dagster import DagsterInstance
+
+from ingest.errors import StorageError
+from orchestration.lib.causes import Cause, causes_of
+from orchestration.lib.environment import COMMAND_TAG
+
+if TYPE_CHECKING:
+    from dagster import JobDefinition
+
+# One line per event would make the log file of a run thousands of lines long; the event log of
+# the UI has them all.
+_QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+
+
+@contextmanager
+def open_instance(dagster_dir: Path) -> Iterator[DagsterInstance]:
+    """Open Dagster's storage of this home.
+
+    Raises:
+        StorageError: The storage is broken; data and published files are not touched by that.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        dagster_dir.mkdir(parents=True, exist_ok=True)
+        instance = DagsterInstance.get()
+        instance.get_runs_count()
+    except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StorageError(
+            f"the run history in {dagster_dir} cannot be opened ({reason})",
+            action="Move that folder away and run again; only the history of runs is lost",
+        ) from None
+    with instance:
+        yield instance
+
+
+def run_job(job: "JobDefinition", instance: DagsterInstance, run_id: str) -> list[Cause]:
+    """Execute a job in this process.
+
+    Every step that does not depend on a failed one still runs, so one broken source does not hide
+    that another one is broken too.
+
+    Returns:
+        Why the run failed; empty when it succeeded.
+    """
+    result = job.execute_in_process(
+        run_config=_QUIET_CONSOLE,
+        instance=instance,
+        run_id=run_id,
+        tags={COMMAND_TAG: "true"},
+        raise_on_error=False,
+    )
+    if result.success:
+        return []
+    causes = causes_of(result.all_events)
+    return causes or [Cause("Error", "the run failed without saying why")]

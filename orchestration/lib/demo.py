@@ -1,0 +1,100 @@
+"""The demo home: which company lives there, and its loopback servers during a refresh."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from ingest.config import Home, Settings, SourceRef
+from orchestration.lib.environment import applied
+from orchestration.lib.errors import HomeError
+from orchestration.lib.progress import console, thousands
+
+DEMO_SEED = 20261121
+DEMO_MONTHS = 18
+DEMO_LEADS = 20000
+
+_DEMO_TOML = """\
+# The demo company lives here. Real sources need a home of their own (VORONKA_HOME).
+sources = ["demo"]
+sales_rep_names = "drop"
+"""
+
+
+@dataclass(frozen=True)
+class DemoParameters:
+    """What makes a demo company: the same three numbers make the same company."""
+
+    seed: int = DEMO_SEED
+    months: int = DEMO_MONTHS
+    leads: int = DEMO_LEADS
+
+
+def read_parameters(home: Home) -> DemoParameters:
+    """Return the demo company of this home, or the default one."""
+    try:
+        return DemoParameters(**json.loads(home.demo_marker.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return DemoParameters()
+    except (OSError, ValueError, TypeError) as error:
+        raise HomeError(
+            f"{home.demo_marker} is not readable ({error}); delete it and run `voronka demo`."
+        ) from None
+
+
+def settle_demo(home: Home, wanted: DemoParameters) -> None:
+    """Make a home the demo company's home.
+
+    Args:
+        home: An empty home, or the home of the same demo company.
+        wanted: The company to show.
+
+    Raises:
+        HomeError: Real data, or another demo company, lives here.
+    """
+    if home.demo_marker.exists():
+        present = read_parameters(home)
+        if present != wanted:
+            raise HomeError(
+                f"{home.root} shows another demo company (seed {present.seed}, "
+                f"{present.months} months, {present.leads} leads); "
+                "delete the folder or set VORONKA_HOME to another one."
+            )
+        return
+    if home.config_file.exists() or home.warehouse.exists():
+        raise HomeError(
+            f"{home.root} belongs to a real company; the demo needs a home of its own: "
+            "VORONKA_HOME=/some/folder voronka demo"
+        )
+    home.demo_dir.mkdir(parents=True, exist_ok=True)
+    home.config_file.write_text(_DEMO_TOML, encoding="utf-8")
+    temporary = home.demo_marker.with_suffix(".tmp")
+    temporary.write_text(json.dumps(asdict(wanted)), encoding="utf-8")
+    temporary.replace(home.demo_marker)
+
+
+@contextmanager
+def demo_sources(settings: Settings) -> Iterator[Settings]:
+    """Serve the demo company on loopback and return settings that read it.
+
+    The code that reads real accounts reads these; only address and token differ.
+    """
+    from ingest.demo import DemoCompany, serve_demo
+
+    wanted = read_parameters(settings.home)
+    company = DemoCompany(seed=wanted.seed, months=wanted.months, leads=wanted.leads)
+    console().line(
+        "start", f"demo company: {thousands(wanted.leads)} leads, {wanted.months} months"
+    )
+    with serve_demo(company.tables()) as endpoints:
+        amocrm, direct = SourceRef("amocrm"), SourceRef("yandex_direct")
+        tokens = {
+            "SOURCES__AMOCRM__TOKEN": endpoints.token,
+            "SOURCES__YANDEX_DIRECT__TOKEN": endpoints.token,
+        }
+        with applied(tokens):
+            yield settings.with_source_options(
+                (amocrm, direct),
+                {amocrm: {"url": endpoints.amocrm_url}, direct: {"url": endpoints.direct_url}},
+                origin="demo company",
+            )

@@ -1,0 +1,35 @@
+"""Errors of orchestration; each message is one line: what failed and what to do."""
+
+from __future__ import annotations
+
+
+class OrchestrationError(Exception):
+    """A refresh, a publish or a command could not do its work."""
+
+
+class LockHeldError(OrchestrationError):
+    """Another process refreshes this home."""
+
+
+class DiskSpaceError(OrchestrationError):
+    """Too little free disk for the next build."""
+
+
+class DbtProjectError(OrchestrationError):
+    """The dbt project cannot be parsed or dbt itself did not start."""
+
+
+class DbtBuildError(OrchestrationError):
+    """A model could not be built or a data test of severity error returned rows."""
+
+
+class PublishError(OrchestrationError):
+    """The built file did not pass the audit; yesterday's file keeps serving."""
+
+
+class RollbackError(OrchestrationError):
+    """There is no earlier published file to point back to."""
+
+
+class HomeError(OrchestrationError):
+    """The home folder mixes what must not be mixed."""

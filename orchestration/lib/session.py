@@ -1,0 +1,106 @@
+"""One refresh from lock to unlock: the settings it runs with and what it leaves in order.
+
+The command and Dagster's UI go through the same session, so a run holds the same lock, finds the
+same environment and tidies the same leftovers however it was started.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ingest.config import Settings, load_settings
+from orchestration.lib.demo import demo_sources
+from orchestration.lib.environment import applied, dagster_environment, dbt_environment
+from orchestration.lib.lock import refresh_lock
+from orchestration.lib.progress import console
+from orchestration.lib.recovery import fail_dead_runs, tidy_home
+from orchestration.lib.serving import ServeFolder, check_disk_space
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the assets of one run work with."""
+
+    run_id: str
+    settings: Settings
+    serve: ServeFolder
+
+
+@contextmanager
+def refresh_session(run_id: str, instance: "DagsterInstance | None") -> Iterator[Session]:
+    """Hold the home for one refresh.
+
+    Args:
+        run_id: The Dagster run.
+        instance: Dagster's storage, to mark killed runs; None leaves them.
+
+    Raises:
+        LockHeldError: Another refresh of this home is running.
+        DiskSpaceError: Too little free disk.
+    """
+    settings = load_settings()
+    home = settings.home
+    with ExitStack() as stack:
+        stack.enter_context(refresh_lock(home.refresh_lock, run_id))
+        for text in tidy_home(home):
+            console().line("start", text)
+        if instance is not None:
+            for dead in fail_dead_runs(instance, run_id):
+                console().line("start", f"run {dead} had been killed; marked as failed")
+        serve = ServeFolder(home.serve_dir)
+        check_disk_space(home.root, home.warehouse, serve)
+        stack.enter_context(applied(dagster_environment(home)))
+        stack.enter_context(applied(dbt_environment(home, serve.build_file)))
+        if settings.is_demo:
+            settings = stack.enter_context(demo_sources(settings))
+        yield Session(run_id=run_id, settings=settings, serve=serve)
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse a refresh that has nothing to read.
+
+    Raises:
+        ConfigurationError: No source is named.
+    """
+    from ingest.config import COMPANY, FILES
+    from ingest.errors import ConfigurationError
+
+    names = {ref.name for ref in settings.sources} - {COMPANY}
+    if not names:
+        raise ConfigurationError(
+            "no source is connected",
+            action="Run `voronka init` and name your sources, or see `voronka demo`",
+        )
+    if FILES in names and not settings.files:
+        raise ConfigurationError(
+            "the source files is enabled but no folder is named",
+            action="Set VORONKA_FILES or files in voronka.toml",
+        )
+
+
+def ensure_home(settings: Settings) -> None:
+    """Make the home folder.
+
+    Raises:
+        StorageError: It cannot be made or written.
+    """
+    from ingest.errors import StorageError
+
+    root = settings.home.root
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"the home folder {root} cannot be made ({error.strerror})",
+            action="Set VORONKA_HOME to a folder this user may write",
+        ) from None
+    if not os.access(root, os.W_OK):
+        raise StorageError(
+            f"the home folder {root} is not writable",
+            action="Set VORONKA_HOME to a folder this user may write",
+        )

@@ -1,0 +1,78 @@
+import subprocess
+
+from dagster import DagsterInstance, DagsterRunStatus, job, op
+
+from ingest.config import Home
+from orchestration.lib.environment import COMMAND_TAG
+from orchestration.lib.recovery import (
+    end_orphan,
+    fail_dead_runs,
+    forget_child,
+    remember_child,
+    tidy_home,
+)
+
+
+@op
+def nothing() -> None:
+    pass
+
+
+@job
+def refresh_job() -> None:
+    nothing()
+
+
+def test_killed_runs_are_marked_and_living_ones_are_not():
+    with DagsterInstance.ephemeral() as instance:
+
+        def run(status, **tags):
+            return instance.create_run_for_job(refresh_job, status=status, tags=tags).run_id
+
+        killed = run(DagsterRunStatus.STARTED)
+        killed_early = run(DagsterRunStatus.NOT_STARTED, **{COMMAND_TAG: "true"})
+        of_the_ui = run(DagsterRunStatus.STARTING)
+        own = run(DagsterRunStatus.STARTED, **{COMMAND_TAG: "true"})
+        assert set(fail_dead_runs(instance, own)) == {killed, killed_early}
+        status = {one.run_id: one.status for one in instance.get_runs()}
+    assert status[killed] == status[killed_early] == DagsterRunStatus.FAILURE
+    assert status[of_the_ui] == DagsterRunStatus.STARTING
+    assert status[own] == DagsterRunStatus.STARTED
+
+
+def test_process_that_outlived_its_run_is_ended(tmp_path):
+    home = Home(tmp_path)
+    with subprocess.Popen(["sleep", "60"]) as orphan:
+        remember_child(home, orphan.pid)
+        assert f"ended process {orphan.pid}" in (end_orphan(home) or "")
+        assert orphan.wait(timeout=5) == -9
+    assert end_orphan(home) is None
+
+
+def test_process_that_only_shares_the_number_is_left_alone(tmp_path):
+    home = Home(tmp_path)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        remember_child(home, other.pid)
+        note = next(home.dbt_target_dir.parent.glob("*.json"))
+        note.write_text(note.read_text().replace('"start_ticks": ', '"start_ticks": 1'))
+        assert end_orphan(home) is None
+        assert other.poll() is None
+        other.kill()
+
+
+def test_forgotten_child_is_not_ended(tmp_path):
+    home = Home(tmp_path)
+    with subprocess.Popen(["sleep", "60"]) as child:
+        remember_child(home, child.pid)
+        forget_child(home)
+        assert end_orphan(home) is None
+        child.kill()
+
+
+def test_old_logs_are_removed_and_the_newest_stay(tmp_path):
+    home = Home(tmp_path)
+    home.logs_dir.mkdir()
+    for number in range(35):
+        (home.logs_dir / f"refresh_{number:02d}.log").touch()
+    tidy_home(home)
+    assert len(list(home.logs_dir.glob("refresh_*.log"))) == 30
