@@ -44,3 +44,22 @@
         / length({{ word }}) as bigint
     )
 {%- endmacro %}
+
+
+{# Limits of the 95 % interval of a Poisson count by Byar's approximation. #}
+{% macro poisson_low(count) -%}
+    {%- set k = "cast(nullif(" ~ count ~ ", 0) as double)" -%}
+    coalesce(
+        {{ k }} * power(
+            1e0 - 1e0 / (9e0 * {{ k }}) - 1.959963984540054e0 / (3e0 * sqrt({{ k }})), 3
+        ),
+        0e0
+    )
+{%- endmacro %}
+
+{% macro poisson_high(count) -%}
+    {%- set k = "(cast(" ~ count ~ " as double) + 1e0)" -%}
+    {{ k }} * power(
+        1e0 - 1e0 / (9e0 * {{ k }}) + 1.959963984540054e0 / (3e0 * sqrt({{ k }})), 3
+    )
+{%- endmacro %}

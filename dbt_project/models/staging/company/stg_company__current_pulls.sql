@@ -1,0 +1,1 @@
+{{ newest_pulls(ref("stg_company__pulls")) }}
