@@ -1,0 +1,532 @@
+"""The owner's page: one HTML file that opens anywhere, from the cards of `dashboards/*.yaml`.
+
+    serve_file + dashboards ─► rows per card and filter choice ─► views (page_views) ─► index.html
+
+The page is a file, not an application: no request leaves it, and its policy (`default-src 'none'`,
+styles and the one small script allowed by their hash) makes sure that nothing put into a deal's
+name can change that. Charts are our own inline SVG. Plotly was considered for what lies below the
+first screen and left out: its script is 4.7 MB, some twenty times the whole page, for a reader who
+opens it on a phone; and a chart drawn by a script says nothing to a screen reader or on paper.
+
+Both languages and every filter choice are in the file; switching them is CSS, so the page works
+without its script, which only remembers the language.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import duckdb
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from orchestration.lib.cards import (
+    LOCALES,
+    Card,
+    CardBase,
+    CardError,
+    DashboardFile,
+    Filter,
+    Locale,
+    TextCard,
+    bound_sql,
+    check_against,
+    open_serve_file,
+    read_dashboards,
+)
+from orchestration.lib.page_formats import Writer
+from orchestration.lib.page_views import Row, Scribe, View, view
+from orchestration.lib.page_words import say
+
+DASHBOARDS = Path(__file__).resolve().parents[1] / "dashboards"
+_TEMPLATES = Path(__file__).resolve().parent / "page_templates"
+# A page holds one rendering per choice; beyond this a filter belongs in Metabase.
+_MOST_VARIANTS = 24
+
+
+@dataclass(frozen=True)
+class PageSummary:
+    """What was written.
+
+    Attributes:
+        path: The file.
+        size_bytes: Its size.
+        card_count: Cards shown.
+        empty_cards: Cards that had nothing to show, as `dashboard/card`.
+    """
+
+    path: Path
+    size_bytes: int
+    card_count: int
+    empty_cards: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One choice of a filter; `value` None is "all"."""
+
+    index: int
+    value: str | None
+    label: str
+    is_default: bool
+
+
+@dataclass(frozen=True)
+class Control:
+    """A filter as it stands above a section."""
+
+    key: str
+    label: str
+    options: tuple[Option, ...]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A card under one choice of each of its filters."""
+
+    classes: str
+    view: View
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A card in one language with all its variants."""
+
+    card: Card
+    anchor: str
+    place: str
+    variants: tuple[Variant, ...]
+    controls: tuple[Control, ...] = ()
+
+    @property
+    def tone(self) -> str:
+        """Return the tone of a text card, as its first choice shows it."""
+        return str(getattr(self.variants[0].view, "tone", "plain"))
+
+
+@dataclass(frozen=True)
+class Part:
+    """The cards of a tab: what is open and what lies one tap deeper."""
+
+    title: str
+    cards: tuple[Shown, ...]
+    deeper: tuple[Shown, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A dashboard in one language."""
+
+    anchor: str
+    title: str
+    description: str
+    methodology: str
+    owner: str
+    controls: tuple[Control, ...]
+    first: tuple[Shown, ...]
+    parts: tuple[Part, ...]
+
+
+def render_page(
+    serve_file: Path,
+    dashboards_dir: Path,
+    out: Path,
+    locale: str,
+    generated_from: Mapping[str, Any],
+) -> PageSummary:
+    """Write the owner's page.
+
+    Args:
+        serve_file: The published DuckDB file.
+        dashboards_dir: The folder with the card files.
+        out: Where to write; replaced in one step, so a reader sees the old page or the new one.
+        locale: The language shown first, "ru" or "en".
+        generated_from: What the page says of its origin, all optional: company, demo, run_id,
+            refreshed_at (ISO, UTC), sources (names), time_zone (IANA), currency_code.
+
+    Returns:
+        What was written.
+
+    Raises:
+        CardError: If a card file has a mistake or a card cannot be answered by the file.
+    """
+    files = read_dashboards(dashboards_dir)
+    connection = open_serve_file(serve_file)
+    try:
+        findings = [said for file in files for said in check_against(file, connection)]
+        if findings:
+            raise CardError(findings)
+        gathered = _Gathered(connection, generated_from)
+        pages = [(one, gathered.sections(files, one)) for one in _locales(locale)]
+        html = _html(pages, gathered, generated_from)
+    finally:
+        connection.close()
+    _write(out, html)
+    shown = [card for section in pages[0][1] for card in _cards_of(section)]
+    empty = tuple(
+        one.anchor.split("-", 1)[1].replace("-", "/", 1)
+        for one in shown
+        if all(variant.view.is_empty for variant in one.variants)
+    )
+    return PageSummary(out, len(html.encode()), len(shown), empty)
+
+
+def owner_numbers(serve_file: Path, locale: str) -> list[str]:
+    """Return the first screen as lines for the terminal.
+
+    Args:
+        serve_file: The published DuckDB file.
+        locale: "ru" or "en".
+
+    Returns:
+        The sentence of the week, the plan, the numbers, freshness and the bridge.
+
+    Raises:
+        CardError: If a card cannot be answered by the file.
+    """
+    connection = open_serve_file(serve_file)
+    try:
+        first = read_dashboards(DASHBOARDS)[0]
+        findings = check_against(first, connection)
+        if findings:
+            raise CardError(findings)
+        section = _Gathered(connection, {}).sections([first], _locales(locale)[0])[0]
+    finally:
+        connection.close()
+    return [
+        line
+        for shown in section.first
+        for variant in shown.variants[:1]
+        if not variant.view.is_empty
+        for line in variant.view.lines
+    ]
+
+
+def _locales(locale: str) -> tuple[Locale, ...]:
+    if locale not in LOCALES:
+        raise CardError([f"locale {locale!r} is not known; allowed: {', '.join(LOCALES)}"])
+    return tuple(sorted(LOCALES, key=lambda one: one != locale))
+
+
+def _cards_of(section: Section) -> Iterator[Shown]:
+    yield from section.first
+    for part in section.parts:
+        yield from part.cards
+        yield from part.deeper
+
+
+class _Gathered:
+    """Rows, filter values and words of one published file, read once for both languages."""
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, generated_from: Mapping[str, Any]
+    ) -> None:
+        self._connection = connection
+        self._rows: dict[str, list[Row]] = {}
+        self.fresh_until: dt.datetime | None = self._first("rpt_owner_panel", "fresh_until_at")
+        currency = generated_from.get("currency_code")
+        currency = currency or self._first("rpt_owner_panel", "currency_code")
+        zone = str(generated_from.get("time_zone") or "UTC")
+        fresh = self.fresh_until
+        self.writer = Writer(
+            locale="ru",
+            currency=str(currency) if currency else None,
+            zone=ZoneInfo(zone),
+            year=fresh.year if fresh is not None else None,
+        )
+        self._definitions = self._read_definitions()
+
+    def _columns(self, table: str) -> set[str]:
+        rows = self._connection.execute(
+            "select column_name from information_schema.columns "
+            "where table_schema = 'marts' and table_name = ?",
+            [table],
+        ).fetchall()
+        return {str(row[0]) for row in rows}
+
+    def _first(self, table: str, column: str) -> Any:
+        if column not in self._columns(table):
+            return None
+        row = self._connection.execute(f"select max({column}) from marts.{table}").fetchone()
+        return row[0] if row else None
+
+    def _read_definitions(self) -> dict[tuple[str, Locale], str]:
+        if not {"metric_id", "version", "definition_en"} <= self._columns("dim_metrics"):
+            return {}
+        rows = self._connection.execute(
+            "select metric_id, definition_en, definition_ru, version from marts.dim_metrics "
+            "qualify row_number() over "
+            "(partition by metric_id order by valid_from_date desc, version desc) = 1"
+        ).fetchall()
+        found: dict[tuple[str, Locale], str] = {}
+        for metric, english, russian, version in rows:
+            for locale, words in (("en", english), ("ru", russian)):
+                said = say(locale, "version", n=version)  # type: ignore[arg-type]
+                found[(str(metric), locale)] = f"{words} ({said})"  # type: ignore[index]
+        return found
+
+    def rows(self, file: DashboardFile, card: CardBase, chosen: Mapping[str, str]) -> list[Row]:
+        """Return the result of a card under a choice of filters."""
+        sql = bound_sql(card, chosen)
+        if sql not in self._rows:
+            try:
+                cursor = self._connection.execute(sql)
+                names = [str(column[0]) for column in cursor.description or []]
+                self._rows[sql] = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            except duckdb.Error as error:
+                message = " ".join(str(error).split())
+                raise CardError([f"{file.where(card, 'sql')}: {message}; SQL: {sql}"]) from error
+        return self._rows[sql]
+
+    def _values(self, file: DashboardFile, key: str, kind: Filter) -> list[str | None]:
+        bindings = sorted(
+            {card.filters[key] for card in file.dashboard.cards() if key in card.filters}
+        )
+        found: set[str] = set()
+        for binding in bindings:
+            table, column = binding.split(".")
+            rows = self._connection.execute(
+                f"select distinct cast({column} as varchar) from marts.{table} "
+                f"where {column} is not null"
+            ).fetchall()
+            found |= {str(row[0]) for row in rows}
+        newest_first = kind.kind != "category"
+        named = [value for value in kind.values if value in found]
+        others = sorted(found - set(named), reverse=newest_first)
+        shown: list[str | None] = [*named, *others][: kind.page_options]
+        if kind.default is None:
+            return [None, *shown]
+        return shown if kind.default in shown else [kind.default, *shown]
+
+    def _control(self, file: DashboardFile, key: str, writer: Writer) -> Control:
+        kind = file.dashboard.filters[key]
+        options = []
+        for index, value in enumerate(self._values(file, key, kind)):
+            if value is None:
+                label = say(writer.locale, "all")
+            elif value in kind.values:
+                label = kind.values[value].in_(writer.locale)
+            elif kind.kind == "category":
+                label = value
+            else:
+                label = writer.value(dt.date.fromisoformat(value), kind.kind)
+            options.append(Option(index, value, label, value == kind.default))
+        return Control(key=key, label=kind.label.in_(writer.locale), options=tuple(options))
+
+    def sections(self, files: Sequence[DashboardFile], locale: Locale) -> list[Section]:
+        """Return the dashboards in one language."""
+        writer = self.writer.in_(locale)
+        return [self._section(file, writer) for file in files]
+
+    def _section(self, file: DashboardFile, writer: Writer) -> Section:
+        dashboard, locale = file.dashboard, writer.locale
+        controls = {
+            key: control
+            for key in dashboard.filters
+            if len((control := self._control(file, key, writer)).options) > 1
+            or dashboard.filters[key].default is not None
+        }
+        first: list[Shown] = []
+        parts: list[Part] = []
+        for tab in dashboard.tabs:
+            by_tier: dict[str, list[Shown]] = {"first_screen": [], "body": [], "tap": []}
+            for card in sorted(tab.cards, key=lambda one: (one.layout.row, one.layout.column)):
+                by_tier[card.tier].append(self._shown(file, card, controls, writer))
+            first.extend(by_tier["first_screen"])
+            if by_tier["body"] or by_tier["tap"]:
+                parts.append(
+                    Part(
+                        title=tab.title.in_(locale),
+                        cards=_placed(by_tier["body"]),
+                        deeper=_placed(by_tier["tap"]),
+                    )
+                )
+        hosted = {control for shown in first for control in shown.controls}
+        return Section(
+            anchor=f"{locale}-{dashboard.name}",
+            title=dashboard.title.in_(locale),
+            description=dashboard.description.in_(locale),
+            methodology=dashboard.methodology.in_(locale),
+            owner=dashboard.owner.name,
+            controls=tuple(
+                one for one in controls.values() if len(one.options) > 1 and one not in hosted
+            ),
+            first=_placed(first),
+            parts=tuple(parts),
+        )
+
+    def _shown(
+        self, file: DashboardFile, card: Card, controls: Mapping[str, Control], writer: Writer
+    ) -> Shown:
+        definition = self._definitions.get((card.metric or "", writer.locale))
+        scribe = Scribe(card, writer, definition)
+        used = [controls[key] for key in card.filters if key in controls]
+        choices = list(itertools.product(*(control.options for control in used)))
+        if len(choices) > _MOST_VARIANTS:
+            where = file.where(card, "filters")
+            said = (
+                f"{len(choices)} choices on the page; at most {_MOST_VARIANTS}: lower page_options"
+            )
+            raise CardError([f"{where}: {said}"])
+        # The default first: the terminal and a browser without :has() show the first alone.
+        choices.sort(key=lambda options: sum(not one.is_default for one in options))
+        variants = []
+        for options in choices:
+            chosen = {
+                control.key: option.value
+                for control, option in zip(used, options, strict=True)
+                if option.value is not None
+            }
+            classes = [
+                f"by-{control.key} {control.key}-{option.index}"
+                for control, option in zip(used, options, strict=True)
+            ]
+            if not all(option.is_default for option in options):
+                classes.append("not-first")
+            seen = view(scribe, self.rows(file, card, chosen))
+            variants.append(Variant(" ".join(classes), seen))
+        anchor = f"{writer.locale}-{file.dashboard.name}-{card.key}"
+        hosted = tuple(control for control in used if len(control.options) > 1)
+        return Shown(
+            card=card, anchor=anchor, place="", variants=tuple(variants),
+            controls=hosted if _is_caption(card) else (),
+        )  # fmt: skip
+
+
+def _is_caption(card: Card) -> bool:
+    """Return whether `card` is the line that names the period, where its choice stands too."""
+    return isinstance(card, TextCard) and all(one.tone == "caption" for one in card.texts)
+
+
+def _placed(cards: Sequence[Shown]) -> tuple[Shown, ...]:
+    """Return the cards with their grid classes; heights follow content, so rows become tracks."""
+    starts = sorted({one.card.layout.row for one in cards})
+    placed = []
+    for one in cards:
+        box = one.card.layout
+        track = starts.index(box.row) + 1
+        span = max(1, sum(box.row <= start < box.row + box.height for start in starts))
+        place = f"x{box.column + 1} w{box.width} y{track} h{span}"
+        placed.append(replace(one, place=place))
+    return tuple(placed)
+
+
+def _html(
+    pages: Sequence[tuple[Locale, Sequence[Section]]],
+    gathered: _Gathered,
+    generated_from: Mapping[str, Any],
+) -> str:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["say"] = say
+    environment.globals["points"] = _points
+    styles = (_TEMPLATES / "page.css").read_text(encoding="utf-8") + _rules(pages)
+    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
+    origins = {locale: _origin(gathered.writer.in_(locale), generated_from) for locale, _ in pages}
+    fresh = gathered.fresh_until
+    return environment.get_template("page.html.j2").render(
+        pages=pages,
+        locale=pages[0][0],
+        company=generated_from.get("company"),
+        is_demo=bool(generated_from.get("demo")),
+        origins=origins,
+        fresh_until=fresh.isoformat() + "Z" if fresh is not None else "",
+        # Read from the repository, never from data, so they may stand unescaped.
+        styles=Markup(styles),  # noqa: S704
+        script=Markup(script),  # noqa: S704
+        style_hash=_hash(styles),
+        script_hash=_hash(script),
+    )
+
+
+def _points(run: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:g},{y:g}" for x, y in run)
+
+
+def _origin(writer: Writer, generated_from: Mapping[str, Any]) -> list[str]:
+    locale = writer.locale
+    said = []
+    if sources := generated_from.get("sources"):
+        names = [sources] if isinstance(sources, str) else [str(one) for one in sources]
+        said.append(say(locale, "sources", names=", ".join(names)))
+    if refreshed := generated_from.get("refreshed_at"):
+        moment = refreshed
+        if isinstance(moment, str):
+            moment = dt.datetime.fromisoformat(moment.replace("Z", "+00:00"))
+        said.append(say(locale, "made_at", moment=writer.moment(moment)))
+    if run := generated_from.get("run_id"):
+        said.append(say(locale, "run", run=str(run)[:8]))
+    return said
+
+
+def _rules(pages: Sequence[tuple[Locale, Sequence[Section]]]) -> str:
+    """Return the style rules that depend on the cards: places on the grid and filter choices.
+
+    Classes instead of style attributes, because the page's policy allows no inline styles.
+    """
+    wide: set[str] = set()
+    filters: list[str] = []
+    for _, sections in pages:
+        for section in sections:
+            for shown in _cards_of(section):
+                wide.update(shown.place.split())
+            hosted = [control for shown in section.first for control in shown.controls]
+            for control in (*section.controls, *hosted):
+                for option in control.options:
+                    name = f"{section.anchor}-{control.key}-{option.index}"
+                    filters.append(
+                        f"#{section.anchor}:has(#{name}:checked) "
+                        f".by-{control.key}:not(.{control.key}-{option.index}){{display:none}}"
+                    )
+    makers = {
+        "x": "grid-column-start:{}",
+        "w": "grid-column-end:span {}",
+        "y": "grid-row-start:{}",
+        "h": "grid-row-end:span {}",
+    }
+    places = "".join(
+        f".grid>.{name}{{{makers[name[0]].format(name[1:])}}}"
+        for name in sorted(wide, key=lambda one: (one[0], int(one[1:])))
+    )
+    return (
+        f"\n@media(min-width:60rem){{{places}}}\n"
+        f"@supports selector(:has(a)){{{''.join(filters)}}}\n"
+        "@supports not selector(:has(a)){.not-first,.filters{display:none}}\n"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _write(out: Path, html: str) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(html)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        Path(name).replace(out)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+__all__ = ["DASHBOARDS", "PageSummary", "owner_numbers", "render_page"]

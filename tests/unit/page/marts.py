@@ -1,0 +1,421 @@
+"""A small published file with believable numbers, for the page to show."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+FRESH = dt.datetime(2026, 11, 21, 20, 40)
+HOSTILE = """"><script>alert('x')</script>=HYPERLINK("http://evil") & Ко"""
+
+_TABLES = {
+    "dim_metrics": "metric_id text, version bigint, name_en text, name_ru text, "
+    "definition_en text, definition_ru text, valid_from_date date",
+    "dim_deals": "deal_key text, source_system text, source_account_id text, deal_id text, "
+    "deal_url text, deal_name text, customer_key text, pipeline_id text, stage_key text, "
+    "outcome text, created_at timestamp, closed_at timestamp, deal_amount decimal(18,2), "
+    "channel text, deal_kind text, is_deleted boolean",
+    "dim_pipeline_stages": "stage_version_key text, stage_key text, pipeline_id text, "
+    "pipeline_name text, pipeline_role text, stage_id text, stage_name text, "
+    "stage_position integer, stage_category text, is_current boolean, is_deleted boolean",
+    "dim_campaigns": "campaign_key text, platform text, campaign_id text, campaign_name text, "
+    "channel text",
+    "fct_deal_rejections": "rejection_key text, deal_key text, loss_number bigint, "
+    "rejected_at timestamp, from_stage_key text, reason_category text, reason text, "
+    "channel text, deal_amount decimal(18,2), is_superseded boolean",
+    "rpt_owner_panel": "period_type text, period_start_date date, period_end_date date, "
+    "metric_id text, value double, value_low double, value_high double, n bigint, "
+    "plan_value double, previous_mean_value double, state text, missing text, missing_en text, "
+    "missing_ru text, fresh_until_at timestamp, is_complete boolean, elapsed_ratio double, "
+    "run_rate_value double, currency_code text",
+    "rpt_deal_bridge": "period_type text, period_start_date date, step text, "
+    "step_position integer, deal_count bigint, kind_deal_count bigint",
+    "rpt_funnel_conversions": "definition_id text, cohort_month_date date, "
+    "source_account_id text, pipeline_id text, from_step text, to_step text, "
+    "from_step_position integer, to_step_position integer, numerator_count bigint, "
+    "denominator_count bigint, conversion_ratio double, conversion_low_ratio double, "
+    "conversion_high_ratio double, is_mature boolean, imputed_ratio double, "
+    "cohort_window_days integer",
+    "rpt_stage_transition_matrix": "month_date date, pipeline_id text, from_stage_key text, "
+    "from_stage_name text, to_stage_key text, to_stage_name text, row_kind text, "
+    "transition_count bigint, open_visit_count bigint, share_of_exits_ratio double, "
+    "mean_dwell_seconds decimal(18,6), median_dwell_seconds decimal(18,6)",
+    "rpt_rejection_matrix": "month_date date, from_stage_key text, stage_name text, "
+    "reason_category text, reason text, channel text, rejection_count bigint, "
+    "deal_amount decimal(18,2)",
+    "rpt_channel_economics_monthly": "month_date date, attribution_model text, channel text, "
+    "campaign_key text, spend_amount decimal(18,2), impression_count bigint, "
+    "click_count bigint, lead_count bigint, won_weight decimal(18,12), "
+    "won_amount decimal(18,2), cost_per_lead_amount decimal(18,2), "
+    "cost_per_won_amount decimal(18,2), return_on_ad_spend_ratio double",
+    "rpt_data_trust": "source_account_id text, check_id text, check_name_en text, "
+    "check_name_ru text, status text, value double, limit_value double, unit text, "
+    "row_count bigint, what_to_do_en text, what_to_do_ru text",
+}
+
+_METRICS = {
+    "came": ("People who came", "Пришло людей"),
+    "bought": ("People who bought", "Купило людей"),
+    "sold": ("Sold", "Продано"),
+    "paid": ("Paid", "Оплачено"),
+    "acquisition_cost": ("Cost per client", "Цена клиента"),
+    "earned": ("Earned", "Заработано"),
+    "recoverable": ("Recoverable", "Можно вернуть"),
+}
+_STAGES = ("Новая заявка", "Взято в работу", "Квалификация", "Предложение", "Договор", "Оплата")
+_REASONS = (
+    ("price", "Дорого"),
+    ("no_answer", "Не дозвонились"),
+    ("competitor", "Ушёл к конкуренту"),
+    ("not_target", "Не наш клиент"),
+    ("expired", "Закрыто по сроку"),
+    ("unknown", None),
+)
+_CHANNELS = ("yandex_direct", "organic", "vk_ads", "avito", "referral", "direct", "unattributed")
+
+
+def write_marts(path: Path, company: str = "full") -> Path:
+    """Write a published file.
+
+    Args:
+        path: The file to make.
+        company: "full", "bare" (no plan, no payments, no ads), "hostile" (names that are code),
+            "young" (three weeks of history) or "empty" (tables without rows).
+
+    Returns:
+        `path`.
+    """
+    path.unlink(missing_ok=True)
+    connection = duckdb.connect(str(path))
+    connection.execute("create schema marts")
+    for name, columns in _TABLES.items():
+        connection.execute(f"create table marts.{name} ({columns})")
+    if company != "empty":
+        _Company(connection, company).fill()
+    connection.execute("checkpoint")
+    connection.close()
+    return path
+
+
+class _Company:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, company: str) -> None:
+        self.connection = connection
+        self.kind = company
+        self.random = random.Random(7)
+
+    def insert(self, table: str, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        names = list(rows[0])
+        marks = ", ".join("?" for _ in names)
+        self.connection.executemany(
+            f"insert into marts.{table} ({', '.join(names)}) values ({marks})",
+            [list(row.values()) for row in rows],
+        )
+
+    def fill(self) -> None:
+        self._metrics()
+        self._panel()
+        self._bridge()
+        self._funnel()
+        self._stages()
+        self._rejections()
+        if self.kind != "bare":
+            self._channels()
+        self._trust()
+
+    def _metrics(self) -> None:
+        self.insert(
+            "dim_metrics",
+            [
+                {
+                    "metric_id": key, "version": 1, "name_en": en, "name_ru": ru,
+                    "definition_en": f"Definition of {en.lower()}: distinct persons by period.",
+                    "definition_ru": f"Определение «{ru.lower()}»: разные люди за период.",
+                    "valid_from_date": dt.date(2026, 1, 1),
+                }
+                for key, (en, ru) in _METRICS.items()
+            ],
+        )  # fmt: skip
+
+    def _periods(self, period_type: str) -> list[dt.date]:
+        if period_type == "week":
+            weeks = 3 if self.kind == "young" else 40
+            newest = dt.date(2026, 11, 16)
+            return [newest - dt.timedelta(weeks=n) for n in range(weeks, -1, -1)]
+        months = 1 if self.kind == "young" else 16
+        found = []
+        year, month = 2026, 11
+        for _ in range(months + 1):
+            found.append(dt.date(year, month, 1))
+            year, month = (year - 1, 12) if month == 1 else (year, month - 1)
+        return found[::-1]
+
+    def _panel(self) -> None:
+        rows: list[dict[str, Any]] = []
+        for period_type in ("week", "month"):
+            size = 1.0 if period_type == "week" else 4.3
+            history: dict[str, list[float | None]] = {key: [] for key in _METRICS}
+            periods = self._periods(period_type)
+            for at, start in enumerate(periods):
+                complete = at < len(periods) - 1
+                elapsed = 1.0 if complete else (0.83 if period_type == "week" else 0.69)
+                last = at == len(periods) - 2 and period_type == "week"
+                came = round(self.random.gauss(262, 13) * size * elapsed)
+                bought = round(self.random.gauss(22, 3.2) * size * elapsed)
+                if last and self.kind == "full":
+                    came = 181
+                sold = float(bought) * self.random.gauss(84_000, 5_000)
+                spend = self.random.gauss(410_000, 24_000) * size * elapsed
+                values: dict[str, float | None] = {
+                    "came": came, "bought": bought, "sold": round(sold, 2),
+                    "paid": round(sold * 0.87, 2),
+                    "acquisition_cost": round(spend / bought, 2) if bought else None,
+                    "earned": round(sold - spend, 2), "recoverable": None,
+                }  # fmt: skip
+                if self.kind == "bare":
+                    values |= {"paid": None, "acquisition_cost": None}
+                for metric, value in values.items():
+                    if metric == "recoverable":
+                        continue
+                    before = [one for one in history[metric][-4:] if one is not None]
+                    usual = sum(before) / 4 * (elapsed if not complete else 1)
+                    state, missing = self._state(metric)
+                    words = {
+                        None: (None, None),
+                        "payments": ("invoices and payments", "счета и оплаты"),
+                        "ad_spend": ("ad spend", "расходы на рекламу"),
+                        "costs": ("cost of goods, salaries", "себестоимость, зарплаты"),
+                    }[missing]
+                    plan = None
+                    if period_type == "month" and self.kind == "full":
+                        plan = {"sold": 8_200_000.0, "came": 1150.0}.get(metric)
+                    counted = {"came": came, "bought": bought}.get(metric)
+                    rows.append(
+                        {
+                            "period_type": period_type, "period_start_date": start,
+                            "period_end_date": start + dt.timedelta(days=6),
+                            "metric_id": metric, "value": value,
+                            "value_low": value * 0.9 if value and counted else None,
+                            "value_high": value * 1.1 if value and counted else None,
+                            "n": counted if counted is not None else bought,
+                            "plan_value": plan,
+                            "previous_mean_value": usual if len(before) == 4 else None,
+                            "state": state, "missing": missing, "missing_en": words[0],
+                            "missing_ru": words[1], "fresh_until_at": FRESH,
+                            "is_complete": complete, "elapsed_ratio": elapsed,
+                            "run_rate_value": value / elapsed if value else None,
+                            "currency_code": "RUB",
+                        }
+                    )  # fmt: skip
+                    history[metric].append(value)
+        self.insert("rpt_owner_panel", rows)
+
+    def _state(self, metric: str) -> tuple[str, str | None]:
+        if self.kind == "bare" and metric == "paid":
+            return "not_connected", "payments"
+        if self.kind == "bare" and metric == "acquisition_cost":
+            return "not_connected", "ad_spend"
+        if metric == "earned":
+            return "partial", "costs"
+        return "known", None
+
+    def _bridge(self) -> None:
+        rows = []
+        for period_type in ("week", "month"):
+            for start in self._periods(period_type):
+                parts = {"repeat": 18, "continuation": 6, "duplicate": 21, "test": 2, "deleted": 0}
+                people = 181 if period_type == "week" else 1120
+                counts = {"deals": people + sum(parts.values()), **parts, "people": people}
+                for position, (step, count) in enumerate(counts.items()):
+                    rows.append(
+                        {
+                            "period_type": period_type, "period_start_date": start, "step": step,
+                            "step_position": position, "deal_count": count,
+                            "kind_deal_count": count,
+                        }
+                    )  # fmt: skip
+        self.insert("rpt_deal_bridge", rows)
+
+    def _funnel(self) -> None:
+        steps = ["entry", *_STAGES[1:], "won"]
+        reached = [1.0, 0.82, 0.45, 0.33, 0.19, 0.15, 0.11]
+        rows = []
+        for back in range(1, 10):
+            month = dt.date(2026, 11 - back, 1)
+            total = self.random.randint(1050, 1250)
+            for definition in ("cohort_reached_or_beyond", "cohort_any", "cohort_strict"):
+                factor = {"cohort_any": 0.97, "cohort_strict": 0.86}.get(definition, 1.0)
+                counts = [round(total * r * (factor if i else 1)) for i, r in enumerate(reached)]
+                pairs = [(0, to) for to in range(2, len(steps))]
+                pairs += [(at, at + 1) for at in range(len(steps) - 1)]
+                for one, two in pairs:
+                    rows.append(
+                        {
+                            "definition_id": definition, "cohort_month_date": month,
+                            "source_account_id": "900", "pipeline_id": "1",
+                            "from_step": steps[one], "to_step": steps[two],
+                            "from_step_position": one, "to_step_position": two,
+                            "numerator_count": counts[two], "denominator_count": counts[one],
+                            "conversion_ratio": counts[two] / counts[one],
+                            "conversion_low_ratio": counts[two] / counts[one] * 0.9,
+                            "conversion_high_ratio": min(1, counts[two] / counts[one] * 1.1),
+                            "is_mature": back > 1, "imputed_ratio": 0.04,
+                            "cohort_window_days": 60,
+                        }
+                    )  # fmt: skip
+        self.insert("rpt_funnel_conversions", rows)
+
+    def _stages(self) -> None:
+        names = [*_STAGES, "Успешно реализовано", "Закрыто и не реализовано"]
+        if self.kind == "hostile":
+            names[2] = HOSTILE
+        self.names = names
+        self.insert(
+            "dim_pipeline_stages",
+            [
+                {
+                    "stage_version_key": f"v{n}", "stage_key": f"amocrm:900:1:{n}",
+                    "pipeline_id": "1", "pipeline_name": "Продажи", "pipeline_role": "sales",
+                    "stage_id": str(n), "stage_name": name, "stage_position": n,
+                    "stage_category": "open", "is_current": True, "is_deleted": False,
+                }
+                for n, name in enumerate(names)
+            ],
+        )  # fmt: skip
+        rows = []
+        for back in range(6):
+            month = dt.date(2026, 11 - back, 1)
+            for one in range(6):
+                targets = {one + 1: 0.55, 7: 0.3, min(one + 2, 6): 0.1, max(one - 1, 0): 0.05}
+                for two, share in targets.items():
+                    if two == one:
+                        continue
+                    rows.append(
+                        {
+                            "month_date": month, "pipeline_id": "1",
+                            "from_stage_key": f"amocrm:900:1:{one}", "from_stage_name": names[one],
+                            "to_stage_key": f"amocrm:900:1:{two}", "to_stage_name": names[two],
+                            "row_kind": "exit",
+                            "transition_count": round(1100 * share * 0.62**one),
+                            "open_visit_count": 0, "share_of_exits_ratio": share,
+                            "mean_dwell_seconds": 86400 * (one + 1) * 1.7,
+                            "median_dwell_seconds": 3600 * (one + 1) * 11,
+                        }
+                    )  # fmt: skip
+        self.insert("rpt_stage_transition_matrix", rows)
+
+    def _rejections(self) -> None:
+        matrix, losses, deals = [], [], []
+        for back in range(6):
+            month = dt.date(2026, 11 - back, 1)
+            for stage in range(5):
+                for weight, (category, reason) in enumerate(_REASONS):
+                    count = max(0, round(self.random.gauss(34 - 5 * weight, 9) * 0.7**stage))
+                    if not count:
+                        continue
+                    matrix.append(
+                        {
+                            "month_date": month, "from_stage_key": f"amocrm:900:1:{stage}",
+                            "stage_name": self.names[stage], "reason_category": category,
+                            "reason": reason, "channel": _CHANNELS[weight % 4],
+                            "rejection_count": count, "deal_amount": count * 61_500,
+                        }
+                    )  # fmt: skip
+        for number in range(60):
+            category, reason = _REASONS[number % 6]
+            name = HOSTILE if self.kind == "hostile" else f"Заявка с сайта {4300 + number}"
+            url = f"https://demo.amocrm.ru/leads/detail/{4300 + number}"
+            if self.kind == "hostile" and number == 1:
+                url = "javascript:alert(1)"
+            lost = dt.datetime(2026, 11, 20, 9) - dt.timedelta(hours=7 * number)
+            key = f"amocrm:900:{4300 + number}"
+            deals.append(
+                {
+                    "deal_key": key, "source_system": "amocrm", "source_account_id": "900",
+                    "deal_id": str(4300 + number), "deal_url": url, "deal_name": name,
+                    "customer_key": f"c{number}", "pipeline_id": "1",
+                    "stage_key": "amocrm:900:1:7", "outcome": "lost",
+                    "created_at": lost - dt.timedelta(days=9), "closed_at": lost,
+                    "deal_amount": 1_450_000 - 21_000 * number, "channel": _CHANNELS[number % 4],
+                    "deal_kind": "new", "is_deleted": False,
+                }
+            )  # fmt: skip
+            losses.append(
+                {
+                    "rejection_key": f"r{number}", "deal_key": key, "loss_number": 1,
+                    "rejected_at": lost, "from_stage_key": f"amocrm:900:1:{number % 5}",
+                    "reason_category": category, "reason": reason,
+                    "channel": _CHANNELS[number % 4],
+                    "deal_amount": 1_450_000 - 21_000 * number, "is_superseded": False,
+                }
+            )  # fmt: skip
+        self.insert("rpt_rejection_matrix", matrix)
+        self.insert("fct_deal_rejections", losses)
+        self.insert("dim_deals", deals)
+
+    def _channels(self) -> None:
+        campaigns = {
+            "yandex_direct": ["Поиск — бренд", "Поиск — общие", "РСЯ — ретаргет"],
+            "vk_ads": ["VK — интересы"],
+            "avito": ["Авито — витрина"],
+        }
+        if self.kind == "hostile":
+            campaigns["yandex_direct"][0] = HOSTILE
+        dims, rows = [], []
+        for channel in _CHANNELS:
+            for number, name in enumerate(campaigns.get(channel, [""])):
+                key = f"{channel}:900:{number}" if name else None
+                if key:
+                    dims.append(
+                        {
+                            "campaign_key": key, "platform": channel, "campaign_id": str(number),
+                            "campaign_name": name, "channel": channel,
+                        }
+                    )  # fmt: skip
+                for back in range(9):
+                    month = dt.date(2026, 11 - back, 1)
+                    spend = round(self.random.gauss(520_000, 60_000) / (number + 1)) if key else 0
+                    leads = self.random.randint(40, 160)
+                    won = 0.0 if channel == "vk_ads" else round(self.random.uniform(2, 11), 2)
+                    rows.append(
+                        {
+                            "month_date": month, "attribution_model": "last_non_direct",
+                            "channel": channel, "campaign_key": key, "spend_amount": spend,
+                            "impression_count": spend // 3, "click_count": spend // 60,
+                            "lead_count": leads, "won_weight": won, "won_amount": won * 84_000,
+                            "cost_per_lead_amount": spend / leads if spend else None,
+                            "cost_per_won_amount": spend / won if won and spend else None,
+                            "return_on_ad_spend_ratio": won * 84_000 / spend if spend else None,
+                        }
+                    )  # fmt: skip
+        self.insert("dim_campaigns", dims)
+        self.insert("rpt_channel_economics_monthly", rows)
+
+    def _trust(self) -> None:
+        rows = [
+            ("stage_log_matches_state", "Last logged stage equals the deal's stage",
+             "Последний этап в истории совпадает с этапом сделки", "ok", 0.004, 0.02, "ratio", 12,
+             None, None),
+            ("leads_without_source", "Leads without a source", "Заявки без источника", "warn",
+             0.31, 0.2, "ratio", 344, "Add UTM tags to the links in ads and posts.",
+             "Проставьте UTM-метки в ссылках объявлений и постов."),
+            ("unmapped_stages", "Stages nobody has described", "Этапы без описания", "fail", 2,
+             0, "count", 2, "Fill in stage_map.csv for the stages listed.",
+             "Опишите эти этапы в файле stage_map.csv."),
+            ("data_age", "Age of the data", "Возраст данных", "ok", 3.3, 36, "hours", 1, None,
+             None),
+            ("calls_connected", "Calls are recorded for every rep", "Звонки видны по каждому",
+             "not_measurable", None, None, "count", 0, "Connect telephony in amoCRM.",
+             "Подключите телефонию в amoCRM."),
+        ]  # fmt: skip
+        names = ("check_id", "check_name_en", "check_name_ru", "status", "value", "limit_value",
+                 "unit", "row_count", "what_to_do_en", "what_to_do_ru")  # fmt: skip
+        self.insert(
+            "rpt_data_trust",
+            [{"source_account_id": "900", **dict(zip(names, row, strict=True))} for row in rows],
+        )
