@@ -1,0 +1,601 @@
+{#- Checks whose limit is what the source itself says: anything but equality fails. -#}
+{%- set compared_checks = [
+    "crm_new_deals",
+    "crm_won_deals",
+    "crm_won_amount",
+    "deal_count",
+    "spend_amount",
+] -%}
+with checks as (
+
+    select * from {{ ref("trust_checks") }}
+
+),
+
+accounts as (
+
+    select * from {{ ref("int_accounts_unioned") }}
+
+),
+
+settings as (
+
+    select * from {{ ref("int_company_settings") }}
+
+),
+
+crm_lists as (
+
+    select * from {{ ref("int_crm_lists_counted") }}
+
+),
+
+loaded_deals as (
+
+    select * from {{ ref("int_deals_unioned") }}
+
+),
+
+moves as (
+
+    select * from {{ ref("int_stage_changes_sequenced") }}
+    where inference = 'state'
+
+),
+
+deals as (
+
+    select * from {{ ref("dim_deals") }}
+
+),
+
+stages as (
+
+    select * from {{ ref("dim_pipeline_stages") }}
+    where is_current
+
+),
+
+rejections as (
+
+    select * from {{ ref("fct_deal_rejections") }}
+
+),
+
+loaded_spend as (
+
+    select * from {{ ref("int_ad_spend_unioned") }}
+
+),
+
+spend as (
+
+    select * from {{ ref("fct_ad_spend_daily") }}
+
+),
+
+invoices as (
+
+    select * from {{ ref("fct_invoices") }}
+
+),
+
+payments as (
+
+    select * from {{ ref("fct_payments") }}
+
+),
+
+quarantined_rows as (
+
+    select * from {{ ref("stg_files__quarantined_rows") }}
+
+),
+
+account_ages as (
+
+    select
+        accounts.source_system,
+        accounts.source_account_id,
+        cast(
+            {{ seconds_between("accounts.observed_until_at", "settings.observed_until_at") }}
+            as double
+        )
+        / 3600 as hours_behind
+    from accounts
+    cross join settings
+
+),
+
+deal_counts as (
+
+    select
+        source_system,
+        source_account_id,
+        count(*) as deal_count,
+        count(*) filter (where not is_deleted) as live_count,
+        count(*) filter (where not is_deleted and customer_key like 'deal:%')
+            as personless_count,
+        count(*) filter (where not is_deleted and deal_kind = 'duplicate') as duplicate_count,
+        count(*) filter (where not is_deleted and is_closed_before_created)
+            as closed_early_count,
+        count(*) filter (where not is_deleted and is_left_truncated) as truncated_count,
+        count(*) filter (where not is_deleted and deal_kind in ('new', 'repeat'))
+            as request_count,
+        count(*) filter (
+            where
+            not is_deleted
+            and deal_kind in ('new', 'repeat')
+            and channel = 'unattributed'
+        ) as unattributed_count
+    from deals
+    group by
+        source_system,
+        source_account_id
+
+),
+
+loaded_deal_counts as (
+
+    select
+        source_system,
+        source_account_id,
+        count(*) as deal_count
+    from loaded_deals
+    group by
+        source_system,
+        source_account_id
+
+),
+
+mart_lists as (
+
+    select
+        crm_lists.source_system,
+        crm_lists.source_account_id,
+        count(*) filter (
+            where
+            {{ local_date("deals.created_at", "settings.time_zone") }}
+            >= crm_lists.month_start_date
+            and {{ local_date("deals.created_at", "settings.time_zone") }}
+            < crm_lists.month_end_date
+        ) as new_deal_count,
+        count(*) filter (
+            where
+            deals.outcome = 'won'
+            and {{ local_date("deals.closed_at", "settings.time_zone") }}
+            >= crm_lists.month_start_date
+            and {{ local_date("deals.closed_at", "settings.time_zone") }}
+            < crm_lists.month_end_date
+        ) as won_deal_count,
+        coalesce(
+            sum(deals.deal_amount) filter (
+                where
+                deals.outcome = 'won'
+                and {{ local_date("deals.closed_at", "settings.time_zone") }}
+                >= crm_lists.month_start_date
+                and {{ local_date("deals.closed_at", "settings.time_zone") }}
+                < crm_lists.month_end_date
+            ),
+            0
+        ) as won_amount
+    from deals
+    inner join crm_lists
+        on
+            deals.source_system = crm_lists.source_system
+            and deals.source_account_id = crm_lists.source_account_id
+    cross join settings
+    where
+        not deals.is_deleted
+        and not deals.is_unsorted
+    group by
+        crm_lists.source_system,
+        crm_lists.source_account_id
+
+),
+
+mismatch_counts as (
+
+    select
+        loaded_deals.source_system,
+        loaded_deals.source_account_id,
+        count(distinct moves.deal_key) as mismatch_count
+    from moves
+    inner join loaded_deals on moves.deal_key = loaded_deals.deal_key
+    where not loaded_deals.is_deleted
+    group by
+        loaded_deals.source_system,
+        loaded_deals.source_account_id
+
+),
+
+unmapped_counts as (
+
+    select
+        source_system,
+        source_account_id,
+        count(*) filter (where not is_mapped) as unmapped_count
+    from stages
+    group by
+        source_system,
+        source_account_id
+
+),
+
+rejection_counts as (
+
+    select
+        deals.source_system,
+        deals.source_account_id,
+        count(*) as rejection_count,
+        count(*) filter (where rejections.reason = 'not_given') as unreasoned_count
+    from rejections
+    inner join deals on rejections.deal_key = deals.deal_key
+    where
+        not deals.is_deleted
+        and deals.deal_kind <> 'test'
+        and not rejections.is_superseded
+    group by
+        deals.source_system,
+        deals.source_account_id
+
+),
+
+spend_counts as (
+
+    select
+        platform,
+        source_account_id,
+        currency_code,
+        count(*) as row_count,
+        sum(spend_native_amount) as native_amount,
+        count(*) filter (where vat_mode = 'unknown') as vat_unknown_count,
+        coalesce(sum(spend_native_amount) filter (where vat_mode = 'unknown'), 0)
+            as vat_unknown_amount
+    from spend
+    group by
+        platform,
+        source_account_id,
+        currency_code
+
+),
+
+loaded_spend_counts as (
+
+    select
+        loaded_spend.platform,
+        loaded_spend.source_account_id,
+        coalesce(loaded_spend.currency_code, settings.currency_code) as currency_code,
+        sum(loaded_spend.spend_native_amount) as native_amount
+    from loaded_spend
+    cross join settings
+    group by
+        loaded_spend.platform,
+        loaded_spend.source_account_id,
+        coalesce(loaded_spend.currency_code, settings.currency_code)
+
+),
+
+paid_counts as (
+
+    select
+        count(*) as payment_count,
+        count(*) filter (where deal_key is null) as dealless_count
+    from payments
+
+),
+
+billed_counts as (
+
+    select count(*) as invoice_count
+    from invoices
+
+),
+
+deal_totals as (
+
+    select
+        deal_counts.*,
+        coalesce(loaded_deal_counts.deal_count, 0) as loaded_count,
+        coalesce(mismatch_counts.mismatch_count, 0) as mismatch_count,
+        paid_counts.payment_count + billed_counts.invoice_count as money_row_count
+    from deal_counts
+    cross join paid_counts
+    cross join billed_counts
+    left join loaded_deal_counts
+        on
+            deal_counts.source_system = loaded_deal_counts.source_system
+            and deal_counts.source_account_id = loaded_deal_counts.source_account_id
+    left join mismatch_counts
+        on
+            deal_counts.source_system = mismatch_counts.source_system
+            and deal_counts.source_account_id = mismatch_counts.source_account_id
+
+),
+
+list_pairs as (
+
+    select
+        crm_lists.source_system,
+        crm_lists.source_account_id,
+        coalesce(mart_lists.new_deal_count, 0) as new_deal_count,
+        coalesce(mart_lists.won_deal_count, 0) as won_deal_count,
+        coalesce(mart_lists.won_amount, 0) as won_amount,
+        crm_lists.new_deal_count as own_new_deal_count,
+        crm_lists.won_deal_count as own_won_deal_count,
+        -- The CRM adds sums of different currencies; nobody can compare that.
+        case when crm_lists.foreign_deal_count = 0 then crm_lists.won_native_amount end
+            as own_won_amount
+    from crm_lists
+    left join mart_lists
+        on
+            crm_lists.source_system = mart_lists.source_system
+            and crm_lists.source_account_id = mart_lists.source_account_id
+
+),
+
+-- Sums of one currency each: native money of different currencies is never added.
+spend_pairs as (
+
+    select
+        spend_counts.platform as source_system,
+        {{ dbt.concat([
+            "spend_counts.source_account_id",
+            "' '",
+            "spend_counts.currency_code",
+        ]) }} as source_account_id,
+        spend_counts.row_count,
+        spend_counts.native_amount,
+        spend_counts.vat_unknown_count,
+        spend_counts.vat_unknown_amount,
+        coalesce(loaded_spend_counts.native_amount, 0) as loaded_native_amount
+    from spend_counts
+    left join loaded_spend_counts
+        on
+            spend_counts.platform = loaded_spend_counts.platform
+            and spend_counts.source_account_id = loaded_spend_counts.source_account_id
+            and spend_counts.currency_code = loaded_spend_counts.currency_code
+
+),
+
+-- Payments of every source are judged together: any of them may pay a deal of any CRM.
+payment_counts as (
+
+    select
+        'company' as source_system,
+        'payments' as source_account_id,
+        payment_count,
+        dealless_count
+    from paid_counts
+    where payment_count > 0
+
+),
+
+quarantine_counts as (
+
+    select
+        'files' as source_system,
+        source_account_id,
+        count(*) as row_count
+    from quarantined_rows
+    group by source_account_id
+
+),
+
+measured as (
+
+    select
+        source_system,
+        source_account_id,
+        'freshness' as check_id,
+        hours_behind as value,
+        cast(null as double) as own_value,
+        cast(0 as bigint) as row_count
+    from account_ages
+    union all
+    select
+        source_system,
+        source_account_id,
+        'crm_new_deals' as check_id,
+        cast(new_deal_count as double) as value,
+        cast(own_new_deal_count as double) as own_value,
+        cast(own_new_deal_count as bigint) as row_count
+    from list_pairs
+    union all
+    select
+        source_system,
+        source_account_id,
+        'crm_won_deals' as check_id,
+        cast(won_deal_count as double) as value,
+        cast(own_won_deal_count as double) as own_value,
+        cast(own_won_deal_count as bigint) as row_count
+    from list_pairs
+    union all
+    select
+        source_system,
+        source_account_id,
+        'crm_won_amount' as check_id,
+        cast(won_amount as double) as value,
+        cast(own_won_amount as double) as own_value,
+        cast(own_won_deal_count as bigint) as row_count
+    from list_pairs
+    union all
+    select
+        source_system,
+        source_account_id,
+        'deal_count' as check_id,
+        cast(deal_count as double) as value,
+        cast(loaded_count as double) as own_value,
+        cast(loaded_count as bigint) as row_count
+    from deal_totals
+    union all
+    select
+        source_system,
+        source_account_id,
+        'log_state_mismatch' as check_id,
+        cast(mismatch_count as double) / nullif(live_count, 0) as value,
+        cast(null as double) as own_value,
+        cast(mismatch_count as bigint) as row_count
+    from deal_totals
+    union all
+    select
+        source_system,
+        source_account_id,
+        'unmapped_stages' as check_id,
+        cast(unmapped_count as double) as value,
+        cast(null as double) as own_value,
+        cast(unmapped_count as bigint) as row_count
+    from unmapped_counts
+    union all
+    select
+        source_system,
+        source_account_id,
+        'unattributed_leads' as check_id,
+        cast(unattributed_count as double) / nullif(request_count, 0) as value,
+        cast(null as double) as own_value,
+        cast(unattributed_count as bigint) as row_count
+    from deal_totals
+    union all
+    select
+        source_system,
+        source_account_id,
+        'deals_without_person' as check_id,
+        cast(personless_count as double) / nullif(live_count, 0) as value,
+        cast(null as double) as own_value,
+        cast(personless_count as bigint) as row_count
+    from deal_totals
+    union all
+    select
+        source_system,
+        source_account_id,
+        'duplicates' as check_id,
+        cast(duplicate_count as double) / nullif(live_count, 0) as value,
+        cast(null as double) as own_value,
+        cast(duplicate_count as bigint) as row_count
+    from deal_totals
+    union all
+    select
+        source_system,
+        source_account_id,
+        'closed_before_created' as check_id,
+        cast(closed_early_count as double) as value,
+        cast(null as double) as own_value,
+        cast(closed_early_count as bigint) as row_count
+    from deal_totals
+    union all
+    select
+        source_system,
+        source_account_id,
+        'left_truncated' as check_id,
+        cast(truncated_count as double) / nullif(live_count, 0) as value,
+        cast(null as double) as own_value,
+        cast(truncated_count as bigint) as row_count
+    from deal_totals
+    union all
+    select
+        source_system,
+        source_account_id,
+        'missing_loss_reason' as check_id,
+        cast(unreasoned_count as double) / nullif(rejection_count, 0) as value,
+        cast(null as double) as own_value,
+        cast(unreasoned_count as bigint) as row_count
+    from rejection_counts
+    union all
+    select
+        source_system,
+        source_account_id,
+        'invoices_connected' as check_id,
+        case when money_row_count > 0 then cast(1 as double) end as value,
+        cast(null as double) as own_value,
+        cast(money_row_count as bigint) as row_count
+    from deal_totals
+    union all
+    select
+        source_system,
+        source_account_id,
+        'unmatched_payments' as check_id,
+        cast(dealless_count as double) / nullif(payment_count, 0) as value,
+        cast(null as double) as own_value,
+        cast(dealless_count as bigint) as row_count
+    from payment_counts
+    union all
+    select
+        source_system,
+        source_account_id,
+        'spend_amount' as check_id,
+        cast(native_amount as double) as value,
+        cast(loaded_native_amount as double) as own_value,
+        cast(row_count as bigint) as row_count
+    from spend_pairs
+    union all
+    select
+        source_system,
+        source_account_id,
+        'spend_vat_unknown' as check_id,
+        cast(vat_unknown_amount as double) / nullif(cast(native_amount as double), 0) as value,
+        cast(null as double) as own_value,
+        cast(vat_unknown_count as bigint) as row_count
+    from spend_pairs
+    union all
+    select
+        source_system,
+        source_account_id,
+        'quarantined_rows' as check_id,
+        cast(row_count as double) as value,
+        cast(null as double) as own_value,
+        cast(row_count as bigint) as row_count
+    from quarantine_counts
+
+),
+
+judged as (
+
+    select
+        measured.*,
+        checks.check_position,
+        checks.check_name_en,
+        checks.check_name_ru,
+        checks.unit,
+        checks.what_to_do_en,
+        checks.what_to_do_ru,
+        coalesce(measured.own_value, checks.warn_limit) as limit_value,
+        case
+            when measured.value is null then 'not_measurable'
+            when measured.check_id in ({{ "'" ~ compared_checks | join("', '") ~ "'" }})
+                then
+                    case
+                        when measured.own_value is null then 'not_measurable'
+                        when measured.value = measured.own_value then 'ok'
+                        else 'fail'
+                    end
+            when measured.value > checks.fail_limit then 'fail'
+            when measured.value > checks.warn_limit then 'warn'
+            else 'ok'
+        end as status
+    from measured
+    inner join checks on measured.check_id = checks.check_id
+
+),
+
+final as (
+
+    select
+        source_system,
+        source_account_id,
+        check_id,
+        cast(check_position as bigint) as check_position,
+        check_name_en,
+        check_name_ru,
+        status,
+        value,
+        limit_value,
+        unit,
+        row_count,
+        case when status <> 'ok' then check_id end as what_to_do,
+        case when status <> 'ok' then what_to_do_en end as what_to_do_en,
+        case when status <> 'ok' then what_to_do_ru end as what_to_do_ru
+    from judged
+
+)
+
+select * from final

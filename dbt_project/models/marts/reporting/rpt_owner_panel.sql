@@ -1,0 +1,623 @@
+with deals as (
+
+    select * from {{ ref("dim_deals") }}
+    where
+        not is_deleted
+        and deal_kind <> 'test'
+
+),
+
+payments as (
+
+    select * from {{ ref("fct_payments") }}
+
+),
+
+invoices as (
+
+    select * from {{ ref("fct_invoices") }}
+    where not is_deleted
+
+),
+
+spend as (
+
+    select * from {{ ref("fct_ad_spend_daily") }}
+
+),
+
+days as (
+
+    select * from {{ ref("dim_dates") }}
+
+),
+
+sales_plans as (
+
+    select * from {{ ref("stg_company__sales_plans") }}
+
+),
+
+accounts as (
+
+    select * from {{ ref("int_accounts_unioned") }}
+
+),
+
+settings as (
+
+    select * from {{ ref("int_company_settings") }}
+
+),
+
+created as (
+
+    select
+        deals.customer_key,
+        {{ local_timestamp_of("deals.created_at", "settings.time_zone") }} as local_at
+    from deals
+    cross join settings
+
+),
+
+won as (
+
+    select
+        deals.customer_key,
+        deals.deal_amount,
+        {{ local_timestamp_of("deals.closed_at", "settings.time_zone") }} as local_at
+    from deals
+    cross join settings
+    where
+        deals.outcome = 'won'
+        and deals.closed_at is not null
+
+),
+
+first_wins as (
+
+    select
+        customer_key,
+        min(local_at) as local_at
+    from won
+    group by customer_key
+
+),
+
+received as (
+
+    select
+        payments.payment_amount,
+        {{ local_timestamp_of("payments.paid_at", "settings.time_zone") }} as local_at
+    from payments
+    cross join settings
+
+),
+
+billed as (
+
+    select {{ local_timestamp_of("invoices.issued_at", "settings.time_zone") }} as local_at
+    from invoices
+    cross join settings
+
+),
+
+events as (
+
+    select
+        'came' as event,
+        customer_key,
+        cast(null as decimal(18, 2)) as amount,
+        local_at
+    from created
+    union all
+    select
+        'won' as event,
+        customer_key,
+        deal_amount as amount,
+        local_at
+    from won
+    union all
+    select
+        'new_client' as event,
+        customer_key,
+        cast(null as decimal(18, 2)) as amount,
+        local_at
+    from first_wins
+    union all
+    select
+        'paid' as event,
+        cast(null as {{ dbt.type_string() }}) as customer_key,
+        payment_amount as amount,
+        local_at
+    from received
+    union all
+    select
+        'spend' as event,
+        cast(null as {{ dbt.type_string() }}) as customer_key,
+        spend_amount as amount,
+        cast(spend_date as timestamp) as local_at
+    from spend
+
+),
+
+-- Up to when each kind of event is known: the newest of the accounts that tell of it.
+deal_accounts as (
+
+    select distinct
+        source_system,
+        source_account_id
+    from deals
+
+),
+
+spend_accounts as (
+
+    select distinct source_account_id
+    from spend
+
+),
+
+account_times as (
+
+    select
+        'deal' as told_by,
+        accounts.observed_until_at
+    from accounts
+    inner join deal_accounts
+        on
+            accounts.source_system = deal_accounts.source_system
+            and accounts.source_account_id = deal_accounts.source_account_id
+    union all
+    select
+        'spend' as told_by,
+        accounts.observed_until_at
+    from accounts
+    inner join spend_accounts
+        on accounts.source_account_id = spend_accounts.source_account_id
+
+),
+
+fresh_times as (
+
+    select
+        max(observed_until_at) filter (where told_by = 'deal') as deals_until_at,
+        max(observed_until_at) filter (where told_by = 'spend') as spend_until_at
+    from account_times
+
+),
+
+event_clocks as (
+
+    {%- for event, fresh_at in [
+        ("came", "deals_until_at"),
+        ("won", "deals_until_at"),
+        ("new_client", "deals_until_at"),
+        ("paid", "deals_until_at"),
+        ("spend", "spend_until_at"),
+    ] %}
+    {{ "union all" if not loop.first }}
+    select
+        '{{ event }}' as event,
+        coalesce(fresh_times.{{ fresh_at }}, settings.observed_until_at) as fresh_until_at,
+        {{ local_timestamp_of(
+            "coalesce(fresh_times." ~ fresh_at ~ ", settings.observed_until_at)",
+            "settings.time_zone",
+        ) }} as fresh_local_at
+    from fresh_times
+    cross join settings
+    {%- endfor %}
+
+),
+
+-- Since when money received can be known at all: the first payment or bill.
+first_times as (
+
+    select
+        event,
+        min(local_at) as first_local_at
+    from events
+    group by event
+    union all
+    select
+        'billed' as event,
+        min(local_at) as first_local_at
+    from billed
+
+),
+
+first_money as (
+
+    select
+        min(first_local_at) filter (where event = 'came') as first_deal_at,
+        min(first_local_at) filter (where event in ('paid', 'billed')) as first_paid_at,
+        min(first_local_at) filter (where event = 'spend') as first_spend_at,
+        min(first_local_at) as first_local_at
+    from first_times
+
+),
+
+periods as (
+
+    {%- for period_type in ["week", "month"] %}
+    {{ "union all" if not loop.first }}
+    select distinct
+        '{{ period_type }}' as period_type,
+        cast({{ dbt.date_trunc(period_type, "days.date_day") }} as date) as period_start_date,
+        cast(
+            {{ dbt.dateadd(period_type, 1, dbt.date_trunc(period_type, "days.date_day")) }}
+            as date
+        ) as period_end_date
+    from days
+    cross join settings
+    cross join first_money
+    where
+        days.date_day >= cast(first_money.first_local_at as date)
+        and days.date_day
+        <= {{ local_date("settings.observed_until_at", "settings.time_zone") }}
+    {%- endfor %}
+
+),
+
+placed as (
+
+    {%- for period_type in ["week", "month"] %}
+    {{ "union all" if not loop.first }}
+    select
+        '{{ period_type }}' as period_type,
+        cast({{ dbt.date_trunc(period_type, "events.local_at") }} as date) as period_start_date,
+        events.event,
+        events.customer_key,
+        events.amount,
+        {{ seconds_between(
+            dbt.date_trunc(period_type, "events.local_at"), "events.local_at"
+        ) }}
+        <= {{ seconds_between(
+            dbt.date_trunc(period_type, "event_clocks.fresh_local_at"),
+            "event_clocks.fresh_local_at",
+        ) }} as is_by_now
+    from events
+    inner join event_clocks on events.event = event_clocks.event
+    {%- endfor %}
+
+),
+
+-- "By now" = as far into its period as the running period has come, for a fair comparison.
+totals as (
+
+    select
+        period_type,
+        period_start_date,
+        event,
+        count(*) as row_count,
+        count(distinct customer_key) as people_count,
+        sum(amount) as amount,
+        count(*) filter (where is_by_now) as row_count_by_now,
+        count(distinct customer_key) filter (where is_by_now) as people_count_by_now,
+        sum(amount) filter (where is_by_now) as amount_by_now
+    from placed
+    group by
+        period_type,
+        period_start_date,
+        event
+
+),
+
+dense as (
+
+    select
+        periods.period_type,
+        periods.period_start_date,
+        periods.period_end_date,
+        event_clocks.event,
+        event_clocks.fresh_until_at,
+        event_clocks.fresh_local_at,
+        cast(periods.period_end_date as timestamp) <= event_clocks.fresh_local_at
+            as is_complete,
+        {%- for measure in ["row_count", "people_count", "amount"] %}
+        coalesce(totals.{{ measure }}, 0) as {{ measure }},
+        coalesce(totals.{{ measure }}_by_now, 0) as {{ measure }}_by_now
+        {{- "," if not loop.last }}
+        {%- endfor %}
+    from periods
+    cross join event_clocks
+    left join totals
+        on
+            periods.period_type = totals.period_type
+            and periods.period_start_date = totals.period_start_date
+            and event_clocks.event = totals.event
+
+),
+
+compared as (
+
+    select
+        dense.*,
+        {%- for measure in ["row_count", "people_count", "amount"] %}
+        case
+            when dense.is_complete then sum(dense.{{ measure }}) over four_before
+            else sum(dense.{{ measure }}_by_now) over four_before
+        end as previous_{{ measure }},
+        {%- endfor %}
+        count(*) over four_before as previous_period_count
+    from dense
+    window
+        four_before as (
+            partition by
+                dense.period_type,
+                dense.event
+            order by dense.period_start_date
+            rows between 4 preceding and 1 preceding
+        )
+
+),
+
+wide as (
+
+    select
+        period_type,
+        period_start_date,
+        period_end_date,
+        max(previous_period_count) as previous_period_count,
+        {%- for event, measure in [
+            ("came", "people_count"),
+            ("won", "people_count"),
+            ("won", "row_count"),
+            ("won", "amount"),
+            ("new_client", "people_count"),
+            ("paid", "row_count"),
+            ("paid", "amount"),
+            ("spend", "row_count"),
+            ("spend", "amount"),
+        ] %}
+        sum({{ measure }}) filter (where event = '{{ event }}') as {{ event }}_{{ measure }},
+        sum(previous_{{ measure }}) filter (where event = '{{ event }}')
+            as previous_{{ event }}_{{ measure }},
+        {%- endfor %}
+        max(fresh_until_at) filter (where event = 'won') as deals_until_at,
+        max(fresh_until_at) filter (where event = 'spend') as spend_until_at,
+        max(fresh_local_at) filter (where event = 'won') as deals_until_local_at,
+        max(fresh_local_at) filter (where event = 'spend') as spend_until_local_at
+    from compared
+    group by
+        period_type,
+        period_start_date,
+        period_end_date
+
+),
+
+connected as (
+
+    select
+        wide.*,
+        first_money.first_deal_at is not null as has_deals,
+        coalesce(cast(wide.period_end_date as timestamp) > first_money.first_paid_at, false)
+            as has_payments,
+        coalesce(cast(wide.period_start_date as timestamp) >= first_money.first_paid_at, false)
+            as has_all_payments,
+        coalesce(cast(wide.period_end_date as timestamp) > first_money.first_spend_at, false)
+            as has_spend,
+        least(wide.deals_until_at, wide.spend_until_at) as both_until_at,
+        least(wide.deals_until_local_at, wide.spend_until_local_at) as both_until_local_at
+    from wide
+    cross join first_money
+
+),
+
+metrics as (
+
+    select
+        period_type,
+        period_start_date,
+        period_end_date,
+        'came' as metric_id,
+        cast(came_people_count as decimal(18, 2)) as value,
+        came_people_count as n,
+        cast(previous_came_people_count as double) / 4 as previous_mean_value,
+        case when has_deals then 'known' else 'not_connected' end as state,
+        case when not has_deals then 'crm' end as missing,
+        deals_until_at as fresh_until_at,
+        deals_until_local_at as fresh_local_at,
+        previous_period_count
+    from connected
+    union all
+    select
+        period_type,
+        period_start_date,
+        period_end_date,
+        'bought' as metric_id,
+        cast(won_people_count as decimal(18, 2)) as value,
+        won_people_count as n,
+        cast(previous_won_people_count as double) / 4 as previous_mean_value,
+        case when has_deals then 'known' else 'not_connected' end as state,
+        case when not has_deals then 'crm' end as missing,
+        deals_until_at as fresh_until_at,
+        deals_until_local_at as fresh_local_at,
+        previous_period_count
+    from connected
+    union all
+    select
+        period_type,
+        period_start_date,
+        period_end_date,
+        'sold' as metric_id,
+        won_amount as value,
+        won_row_count as n,
+        cast(previous_won_amount as double) / 4 as previous_mean_value,
+        case when has_deals then 'known' else 'not_connected' end as state,
+        case when not has_deals then 'crm' end as missing,
+        deals_until_at as fresh_until_at,
+        deals_until_local_at as fresh_local_at,
+        previous_period_count
+    from connected
+    union all
+    select
+        period_type,
+        period_start_date,
+        period_end_date,
+        'paid' as metric_id,
+        paid_amount as value,
+        paid_row_count as n,
+        cast(previous_paid_amount as double) / 4 as previous_mean_value,
+        case
+            when has_all_payments then 'known'
+            when has_payments then 'partial'
+            else 'not_connected'
+        end as state,
+        case when not has_all_payments then 'payments' end as missing,
+        deals_until_at as fresh_until_at,
+        deals_until_local_at as fresh_local_at,
+        previous_period_count
+    from connected
+    union all
+    select
+        period_type,
+        period_start_date,
+        period_end_date,
+        'acquisition_cost' as metric_id,
+        spend_amount / nullif(new_client_people_count, 0) as value,
+        new_client_people_count as n,
+        cast(previous_spend_amount as double)
+        / nullif(previous_new_client_people_count, 0) as previous_mean_value,
+        case when has_spend then 'partial' else 'not_connected' end as state,
+        case when has_spend then 'full_costs' else 'ad_spend' end as missing,
+        both_until_at as fresh_until_at,
+        both_until_local_at as fresh_local_at,
+        previous_period_count
+    from connected
+    union all
+    select
+        period_type,
+        period_start_date,
+        period_end_date,
+        'earned' as metric_id,
+        won_amount - spend_amount as value,
+        won_row_count as n,
+        cast(previous_won_amount - previous_spend_amount as double) / 4
+            as previous_mean_value,
+        case when has_spend then 'partial' else 'not_connected' end as state,
+        case when has_spend then 'costs' else 'ad_spend' end as missing,
+        both_until_at as fresh_until_at,
+        both_until_local_at as fresh_local_at,
+        previous_period_count
+    from connected
+
+),
+
+-- A period that begins after the source was last read is unknown, not zero.
+aged as (
+
+    select
+        metrics.*,
+        cast(period_end_date as timestamp) <= fresh_local_at as is_complete,
+        greatest(
+            0e0,
+            least(
+                1e0,
+                cast(
+                    {{ seconds_between("cast(period_start_date as timestamp)", "fresh_local_at") }}
+                    as double
+                )
+                / cast(
+                    {{ seconds_between(
+                        "cast(period_start_date as timestamp)",
+                        "cast(period_end_date as timestamp)",
+                    ) }} as double
+                )
+            )
+        ) as elapsed_ratio
+    from metrics
+
+),
+
+stated as (
+
+    select
+        aged.*,
+        case
+            when state <> 'not_connected' and elapsed_ratio > 0 then value
+        end as known_value,
+        case
+            when state = 'not_connected' then state
+            when elapsed_ratio = 0 then 'partial'
+            else state
+        end as known_state,
+        case
+            when state <> 'not_connected' and elapsed_ratio = 0 then 'newer_data'
+            else missing
+        end as known_missing
+    from aged
+
+),
+
+final as (
+
+    select
+        stated.period_type,
+        stated.period_start_date,
+        stated.metric_id,
+        cast(round(stated.known_value, 2) as decimal(18, 2)) as value,
+        -- Clients are counted, so their number has the interval of a Poisson count (Byar).
+        cast(
+            round(
+                case
+                    when stated.metric_id = 'acquisition_cost'
+                        then stated.known_value * stated.n / {{ poisson_high("stated.n") }}
+                end,
+                2
+            ) as decimal(18, 2)
+        ) as value_low,
+        cast(
+            round(
+                case
+                    when stated.metric_id = 'acquisition_cost'
+                        then
+                            stated.known_value * stated.n
+                            / nullif({{ poisson_low("stated.n") }}, 0)
+                end,
+                2
+            ) as decimal(18, 2)
+        ) as value_high,
+        cast(stated.n as bigint) as n,
+        cast(sales_plans.plan_value as decimal(18, 2)) as plan_value,
+        cast(
+            round(
+                case
+                    when stated.previous_period_count = 4 and stated.state <> 'not_connected'
+                        then stated.previous_mean_value
+                end,
+                2
+            ) as decimal(18, 2)
+        ) as previous_mean_value,
+        stated.known_state as state,
+        stated.known_missing as missing,
+        {{ missing_words("stated.known_missing", "en") }} as missing_en,
+        {{ missing_words("stated.known_missing", "ru") }} as missing_ru,
+        stated.fresh_until_at,
+        stated.period_end_date,
+        stated.is_complete,
+        stated.elapsed_ratio,
+        -- In the first tenth of a period a run-rate says more about the hour than about sales.
+        cast(
+            round(
+                case
+                    when stated.is_complete or stated.metric_id = 'acquisition_cost'
+                        then stated.known_value
+                    when stated.elapsed_ratio >= 0.1
+                        then cast(stated.known_value as double) / stated.elapsed_ratio
+                end,
+                2
+            ) as decimal(18, 2)
+        ) as run_rate_value,
+        settings.currency_code
+    from stated
+    cross join settings
+    left join sales_plans
+        on
+            stated.period_type = sales_plans.period_type
+            and stated.period_start_date = sales_plans.period_start_date
+            and stated.metric_id = sales_plans.metric_id
+
+)
+
+select * from final
