@@ -1,0 +1,185 @@
+{{ config(materialized="table") }}
+{#- The name of a trial entry says nothing else. A tag says it alone, a customer's product
+    ("test drive") only in company with other words. -#}
+{%- set test_words = var("test_deal_words", [
+    "test", "тест", "testtest", "тесттест", "testlead", "testdeal", "тестлид", "тестсделка",
+    "тестовый", "тестовая", "тестовыйлид", "тестоваясделка", "тестоваязаявка",
+    "тестовоеобращение", "проверка", "проверкасвязи", "проверкаформы",
+]) %}
+{%- set continuation_days = var("continuation_days", 30) %}
+{%- set duplicate_hours = var("duplicate_hours", 24) %}
+
+with deals as (
+
+    select * from {{ ref("int_deals_unioned") }}
+
+),
+
+persons as (
+
+    select * from {{ ref("int_persons_identified") }}
+
+),
+
+companies as (
+
+    select * from {{ ref("int_companies_identified") }}
+
+),
+
+concluded as (
+
+    select * from {{ ref("int_deals_concluded") }}
+
+),
+
+tested as (
+
+    select
+        deals.deal_key,
+        deals.created_at,
+        deals.is_deleted,
+        coalesce(
+            persons.customer_key,
+            companies.customer_key,
+            {{ dbt.concat(["'deal:'", "deals.deal_key"]) }}
+        ) as customer_key,
+        concluded.outcome,
+        concluded.closed_at,
+        coalesce(
+            translate(lower(deals.deal_name), ' 0123456789-_.,:;#№!()"/', '')
+            in ('{{ test_words | join("', '") }}')
+            {%- for word in ("test", "тест", "тестовая", "тестовый") %}
+            or concat('|', lower(deals.tags), '|') like '%|{{ word }}|%'
+            {%- endfor %},
+            false
+        ) as is_test
+    from deals
+    inner join concluded on deals.deal_key = concluded.deal_key
+    left join persons on deals.person_key = persons.person_key
+    left join companies on deals.company_key = companies.company_key
+
+),
+
+-- Most customers have one deal, and one deal has nothing before it.
+returning_customers as (
+
+    select tested.customer_key
+    from tested
+    group by tested.customer_key
+    having count(*) > 1
+
+),
+
+returning_deals as (
+
+    select tested.*
+    from tested
+    inner join returning_customers
+        on tested.customer_key = returning_customers.customer_key
+
+),
+
+-- Tests and deleted deals are nobody's past. At equal times the end of a deal comes first.
+timeline as (
+
+    select
+        returning_deals.customer_key,
+        returning_deals.deal_key,
+        returning_deals.created_at as happened_at,
+        1 as event_position,
+        case
+            when not returning_deals.is_test and not returning_deals.is_deleted
+                then returning_deals.created_at
+        end as request_at,
+        cast(null as timestamp) as lost_at,
+        cast(null as timestamp) as won_at
+    from returning_deals
+    union all
+    select
+        returning_deals.customer_key,
+        returning_deals.deal_key,
+        greatest(returning_deals.closed_at, returning_deals.created_at)
+            as happened_at,
+        -- No deal is its own past, not even one closed in the moment it was made.
+        case
+            when returning_deals.closed_at > returning_deals.created_at then 0
+            else 2
+        end as event_position,
+        cast(null as timestamp) as request_at,
+        case
+            when returning_deals.outcome = 'lost'
+                then greatest(returning_deals.closed_at, returning_deals.created_at)
+        end as lost_at,
+        case
+            when returning_deals.outcome = 'won'
+                then greatest(returning_deals.closed_at, returning_deals.created_at)
+        end as won_at
+    from returning_deals
+    where
+        returning_deals.outcome in ('won', 'lost')
+        and not returning_deals.is_test
+        and not returning_deals.is_deleted
+
+),
+
+remembered as (
+
+    select
+        timeline.deal_key,
+        timeline.happened_at,
+        timeline.event_position,
+        max(timeline.request_at) over past as last_request_at,
+        max(timeline.lost_at) over past as last_lost_at,
+        max(timeline.won_at) over past as last_won_at
+    from timeline
+    window
+        past as (
+            partition by timeline.customer_key
+            order by
+                timeline.happened_at,
+                timeline.event_position,
+                timeline.deal_key
+            rows between unbounded preceding and 1 preceding
+        )
+
+),
+
+pasts as (
+
+    select
+        remembered.deal_key,
+        remembered.last_won_at,
+        coalesce(
+            remembered.last_request_at
+            >= {{ dbt.dateadd("hour", -1 * duplicate_hours, "remembered.happened_at") }},
+            false
+        ) as is_second_request,
+        coalesce(
+            remembered.last_lost_at
+            >= {{ dbt.dateadd("day", -1 * continuation_days, "remembered.happened_at") }},
+            false
+        ) as is_after_loss
+    from remembered
+    where remembered.event_position = 1
+
+),
+
+final as (
+
+    select
+        tested.deal_key,
+        tested.customer_key,
+        case
+            when tested.is_test then 'test'
+            when pasts.is_second_request then 'duplicate'
+            when pasts.is_after_loss then 'continuation'
+            when pasts.last_won_at is not null then 'repeat'
+            else 'new'
+        end as deal_kind
+    from tested
+    left join pasts on tested.deal_key = pasts.deal_key
+
+)
+
+select * from final

@@ -1,0 +1,411 @@
+{{ config(materialized="table") }}
+{#- A company moves its first deals within days; a log that starts later than this after the
+    first deal was connected late. -#}
+{%- set late_log_days = var("late_log_days", 14) %}
+
+with changes as (
+
+    select * from {{ ref("int_stage_changes_unioned") }}
+
+),
+
+deals as (
+
+    select * from {{ ref("int_deals_unioned") }}
+
+),
+
+ties as (
+
+    select * from {{ ref("int_stage_change_ties_chained") }}
+
+),
+
+stages as (
+
+    select * from {{ ref("int_pipeline_stages_ranked") }}
+
+),
+
+logs as (
+
+    select
+        changes.deal_key,
+        min(changes.changed_at) as first_changed_at,
+        max(changes.changed_at) as last_changed_at,
+        min(case when changes.from_stage_key is null then changes.changed_at end)
+            as first_stated_at,
+        count(changes.from_stage_key) as known_from_count
+    from changes
+    group by changes.deal_key
+
+),
+
+account_logs as (
+
+    select
+        deals.source_system,
+        deals.source_account_id,
+        min(logs.first_changed_at) as log_started_at,
+        sum(logs.known_from_count) > 0 as is_from_known,
+        min(deals.created_at) as first_created_at
+    from deals
+    left join logs on deals.deal_key = logs.deal_key
+    group by deals.source_system, deals.source_account_id
+
+),
+
+-- Where a deal stands: its stage, or one named after the outcome it declares.
+deal_states as (
+
+    select
+        deals.deal_key,
+        deals.source_system,
+        deals.source_account_id,
+        deals.created_at,
+        deals.updated_at,
+        deals.closed_at,
+        deals.stage_key as own_stage_key,
+        coalesce(
+            deals.stage_key,
+            case
+                when deals.declared_outcome in ('won', 'lost')
+                    then {{ entity_key([
+                        "deals.source_system",
+                        "deals.source_account_id",
+                        "coalesce(deals.pipeline_id, 'default')",
+                        "deals.declared_outcome",
+                    ]) }}
+            end
+        ) as stage_key,
+        {{ entity_key([
+            "deals.source_system",
+            "deals.source_account_id",
+            "coalesce(deals.pipeline_id, 'default')",
+            "'created'",
+        ]) }} as created_stage_key
+    from deals
+
+),
+
+deal_logs as (
+
+    select
+        deal_states.deal_key,
+        deal_states.created_at,
+        logs.first_changed_at,
+        -- Only a log that knows what was before can say "there was nothing before".
+        logs.first_changed_at is null
+        or (
+            logs.first_changed_at > deal_states.created_at
+            and not (
+                account_logs.is_from_known
+                and coalesce(logs.first_stated_at = logs.first_changed_at, false)
+            )
+        ) as is_entry_inferred,
+        deal_states.created_at < account_logs.log_started_at
+        and account_logs.log_started_at
+        >= {{ dbt.dateadd("day", late_log_days, "account_logs.first_created_at") }}
+        as is_log_late,
+        -- Without a log a closed deal has two known moments, an open one has one.
+        case
+            when logs.first_changed_at is not null
+                then deal_states.created_stage_key
+            when deal_states.closed_at > deal_states.created_at
+                then deal_states.created_stage_key
+            when deal_states.closed_at is not null
+                then
+                    coalesce(
+                        deal_states.stage_key, deal_states.created_stage_key
+                    )
+            else
+                coalesce(
+                    deal_states.own_stage_key, deal_states.created_stage_key
+                )
+        end as entry_stage_key,
+        case
+            when logs.first_changed_at is not null then deal_states.own_stage_key
+            when deal_states.closed_at > deal_states.created_at
+                then deal_states.stage_key
+        end as last_stage_key,
+        case
+            when logs.first_changed_at is null then deal_states.closed_at
+            else
+                greatest(
+                    coalesce(
+                        deal_states.updated_at,
+                        deal_states.closed_at,
+                        logs.last_changed_at
+                    ),
+                    logs.last_changed_at
+                )
+        end as stated_at
+    from deal_states
+    inner join account_logs
+        on
+            deal_states.source_system = account_logs.source_system
+            and deal_states.source_account_id = account_logs.source_account_id
+    left join logs on deal_states.deal_key = logs.deal_key
+
+),
+
+-- Almost always empty, so that dropping changes of unknown deals costs no join of all changes.
+orphans as (
+
+    select logs.deal_key
+    from logs
+    left join deals on logs.deal_key = deals.deal_key
+    where deals.deal_key is null
+
+),
+
+events as (
+
+    select
+        changes.deal_key,
+        1 as event_kind,
+        changes.changed_at,
+        coalesce(ties.tie_position, 0) as tie_position,
+        changes.from_stage_key,
+        changes.to_stage_key,
+        changes.changed_by_sales_rep_key as sales_rep_key,
+        changes.change_channel,
+        false as is_inferred,
+        false as is_left_truncated
+    from changes
+    left join ties on changes.stage_change_key = ties.stage_change_key
+    left join orphans on changes.deal_key = orphans.deal_key
+    where orphans.deal_key is null
+    union all
+    select
+        deal_logs.deal_key,
+        0 as event_kind,
+        deal_logs.created_at as changed_at,
+        0 as tie_position,
+        null as from_stage_key,
+        deal_logs.entry_stage_key as to_stage_key,
+        null as sales_rep_key,
+        null as change_channel,
+        true as is_inferred,
+        coalesce(deal_logs.is_log_late, false) as is_left_truncated
+    from deal_logs
+    where deal_logs.is_entry_inferred
+    union all
+    select
+        deal_logs.deal_key,
+        2 as event_kind,
+        deal_logs.stated_at as changed_at,
+        0 as tie_position,
+        null as from_stage_key,
+        deal_logs.last_stage_key as to_stage_key,
+        null as sales_rep_key,
+        null as change_channel,
+        true as is_inferred,
+        false as is_left_truncated
+    from deal_logs
+    where deal_logs.last_stage_key is not null
+
+),
+
+-- The only pass that sorts everything: one row of a deal after the other.
+ordered as (
+
+    select
+        events.*,
+        row_number() over log as transition_number,
+        lag(events.event_kind) over log as previous_kind,
+        lag(events.to_stage_key) over log as previous_stage_key,
+        lag(events.changed_at) over log as previous_at,
+        lead(events.event_kind) over log as next_kind,
+        lead(events.from_stage_key) over log as next_from_stage_key,
+        lead(events.to_stage_key) over log as next_stage_key,
+        lead(events.changed_at) over log as next_at
+    from events
+    window
+        log as (
+            partition by events.deal_key
+            order by events.event_kind, events.changed_at, events.tie_position
+        )
+
+),
+
+moves as (
+
+    select
+        ordered.deal_key,
+        ordered.transition_number,
+        case
+            when ordered.previous_kind = 0
+                then coalesce(ordered.from_stage_key, ordered.previous_stage_key)
+            else ordered.previous_stage_key
+        end as from_stage_key,
+        case
+            when ordered.event_kind = 0 and ordered.next_kind = 1
+                then coalesce(ordered.next_from_stage_key, ordered.to_stage_key)
+            else ordered.to_stage_key
+        end as to_stage_key,
+        ordered.changed_at as transitioned_at,
+        ordered.previous_at,
+        -- The deal's own stage is a move only where the log ends elsewhere.
+        case
+            when
+                ordered.next_kind = 2
+                and ordered.next_stage_key = ordered.to_stage_key
+                then null
+            else ordered.next_at
+        end as next_at,
+        ordered.sales_rep_key,
+        coalesce(ordered.change_channel, 'unknown') as change_channel,
+        ordered.is_inferred,
+        ordered.is_left_truncated,
+        case
+            when ordered.event_kind = 0 then 'entry'
+            when ordered.event_kind = 2 and ordered.previous_kind = 0 then 'outcome'
+            when ordered.event_kind = 2 then 'state'
+        end as inference
+    from ordered
+    where
+        ordered.event_kind <> 2
+        or ordered.previous_stage_key <> ordered.to_stage_key
+
+),
+
+placed as (
+
+    select
+        moves.*,
+        to_stages.stage_version_key as to_stage_version_key,
+        from_stages.pipeline_id as from_pipeline_id,
+        to_stages.pipeline_id as to_pipeline_id,
+        from_stages.stage_id as from_stage_id,
+        to_stages.stage_id as to_stage_id,
+        case
+            when moves.from_stage_key is not null
+                then coalesce(from_stages.stage_category, 'open')
+        end as from_stage_category,
+        coalesce(to_stages.stage_category, 'open') as to_stage_category,
+        coalesce(to_stages.pipeline_role, 'sales') as to_pipeline_role,
+        coalesce(to_stages.is_created_stage, false) as is_created_stage,
+        case
+            when from_stages.pipeline_id = to_stages.pipeline_id
+                then to_stages.stage_order - from_stages.stage_order
+        end as order_difference,
+        case
+            when from_stages.pipeline_id = to_stages.pipeline_id
+                then to_stages.stage_rank - from_stages.stage_rank
+        end as rank_difference,
+        case
+            when
+                from_stages.pipeline_id = to_stages.pipeline_id
+                and from_stages.stage_category = 'open'
+                and not from_stages.is_created_stage
+                and to_stages.stage_order > from_stages.stage_order
+                then to_stages.live_before_count - from_stages.live_through_count
+        end as skipped_stage_count,
+        to_stages.stage_rank as to_stage_rank,
+        to_stages.live_before_count as to_live_before_count
+    from moves
+    left join stages as to_stages
+        on
+            moves.to_stage_key = to_stages.stage_key
+            and moves.transitioned_at >= to_stages.valid_from_at
+            and (
+                to_stages.valid_to_at is null
+                or moves.transitioned_at < to_stages.valid_to_at
+            )
+    left join stages as from_stages
+        on
+            moves.from_stage_key = from_stages.stage_key
+            and moves.transitioned_at >= from_stages.valid_from_at
+            and (
+                from_stages.valid_to_at is null
+                or moves.transitioned_at < from_stages.valid_to_at
+            )
+
+),
+
+directed as (
+
+    select
+        placed.*,
+        case
+            when placed.transition_number = 1 then 'entry'
+            when placed.from_stage_key = placed.to_stage_key then 'same'
+            when placed.to_stage_category in ('won', 'lost')
+                then placed.to_stage_category
+            when placed.from_pipeline_id <> placed.to_pipeline_id
+                then 'pipeline_move'
+            when placed.from_stage_category in ('won', 'lost') then 'reopen'
+            when placed.order_difference < 0 then 'backward'
+            when placed.skipped_stage_count > 0 then 'skip'
+            else 'forward'
+        end as direction
+    from placed
+
+),
+
+final as (
+
+    select
+        directed.deal_key,
+        directed.transition_number,
+        directed.from_stage_key,
+        directed.to_stage_key,
+        directed.to_stage_version_key,
+        directed.from_pipeline_id,
+        directed.to_pipeline_id,
+        directed.from_stage_id,
+        directed.to_stage_id,
+        directed.from_stage_category,
+        directed.to_stage_category,
+        directed.is_created_stage,
+        -- It begins where a deal could have been earlier; a won stage lies behind all others.
+        coalesce(
+            directed.to_stage_rank is not null
+            and not directed.is_created_stage
+            and directed.to_live_before_count > 0,
+            false
+        ) as is_mid_funnel_stage,
+        directed.transitioned_at,
+        directed.previous_at,
+        directed.next_at,
+        directed.direction,
+        case
+            when directed.direction = 'backward'
+                then least(directed.rank_difference, -1)
+            when directed.direction in ('forward', 'skip')
+                then
+                    case
+                        when directed.order_difference > 0
+                            then greatest(directed.rank_difference, 1)
+                    end
+            when directed.direction = 'entry' then null
+            else directed.rank_difference
+        end as step_count,
+        case
+            when directed.direction in ('forward', 'skip', 'won')
+                then greatest(coalesce(directed.skipped_stage_count, 0), 0)
+            else 0
+        end as skipped_stage_count,
+        -- What the CRM's stage says about the sale: only a sales pipeline can win, what happens
+        -- to goods or service afterwards says nothing (null).
+        case
+            when directed.to_pipeline_role in ('sales', 'repeat')
+                then directed.to_stage_category
+            when directed.to_pipeline_role = 'qualification'
+                then
+                    case
+                        when directed.to_stage_category = 'lost' then 'lost'
+                        else 'open'
+                    end
+        end as stated_outcome,
+        directed.sales_rep_key,
+        directed.change_channel,
+        directed.is_inferred,
+        directed.inference,
+        directed.is_left_truncated
+    from directed
+
+)
+
+select * from final

@@ -1,0 +1,22 @@
+with sales_reps as (
+
+    select * from {{ ref("int_sales_reps_unioned") }}
+
+),
+
+final as (
+
+    select
+        sales_reps.sales_rep_key,
+        -- A person's name stays outside unless the company keeps it; the number tells apart.
+        coalesce(
+            nullif(sales_reps.sales_rep_name, ''),
+            {{ dbt.concat(["'#'", "sales_reps.sales_rep_id"]) }}
+        ) as sales_rep_name,
+        sales_reps.team_name,
+        coalesce(sales_reps.is_active, true) as is_active
+    from sales_reps
+
+)
+
+select * from final
