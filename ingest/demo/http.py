@@ -1,0 +1,155 @@
+"""What both fake servers share: a reply, the simulated clock, request statistics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from typing import Any, Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer to a request."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, as far as the servers look at it."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    base_url: str
+
+
+class Server(Protocol):
+    """A fake API: requests in, replies out, no sockets."""
+
+    clock: Clock
+    statistics: Statistics
+
+    def answer(self, call: Call) -> Reply:
+        """Return the reply to a request."""
+        ...
+
+
+class Clock:
+    """The simulated time; it stands still unless a test moves it or each request does."""
+
+    def __init__(self, now: int, seconds_per_request: int = 0) -> None:
+        self._now = now
+        self._step = seconds_per_request
+        self._lock = threading.Lock()
+
+    @property
+    def now(self) -> int:
+        """Return the simulated moment as Unix seconds."""
+        return self._now
+
+    def set(self, now: int) -> None:
+        """Move to a moment."""
+        self._now = now
+
+    def tick(self) -> None:
+        """Count one request."""
+        if self._step:
+            with self._lock:
+                self._now += self._step
+
+
+class Statistics:
+    """What was asked and how it was answered, in real time: a test judges the client by it."""
+
+    def __init__(self) -> None:
+        self._statuses: Counter[int] = Counter()
+        self._paths: Counter[str] = Counter()
+        self._moments: deque[float] = deque(maxlen=1_000_000)
+        self._bytes = 0
+
+    def count(self, path: str, status: int, size: int, moment: float) -> None:
+        """Add one answered request."""
+        self._statuses[status] += 1
+        self._paths[path] += 1
+        self._moments.append(moment)
+        self._bytes += size
+
+    def summary(self) -> dict[str, Any]:
+        """Return counts by status and path, bytes, and the busiest second."""
+        moments = list(self._moments)
+        busiest = first = 0
+        for last, moment in enumerate(moments):
+            while moment - moments[first] >= 1.0:
+                first += 1
+            busiest = max(busiest, last - first + 1)
+        return {
+            "requests": sum(self._statuses.values()),
+            "by_status": {str(status): count for status, count in sorted(self._statuses.items())},
+            "by_path": dict(sorted(self._paths.items())),
+            "bytes": self._bytes,
+            "busiest_second": busiest,
+            "first_to_last_seconds": moments[-1] - moments[0] if moments else 0.0,
+        }
+
+
+class RateWindow:
+    """Counts requests in a sliding window of real time."""
+
+    def __init__(
+        self, limit: int | None, seconds: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limit, self._seconds, self._clock = limit, seconds, now
+        self._seen: deque[float] = deque()
+
+    def is_exceeded(self) -> bool:
+        """Count a request and return whether it is one too many; those refused are not counted."""
+        if self._limit is None:
+            return False
+        now = self._clock()
+        while self._seen and now - self._seen[0] >= self._seconds:
+            self._seen.popleft()
+        if len(self._seen) >= self._limit:
+            return True
+        self._seen.append(now)
+        return False
+
+
+def application(server: Server) -> Starlette:
+    """Return the ASGI application of a fake server."""
+
+    async def endpoint(request: Request) -> Response:
+        call = Call(
+            method=request.method,
+            path=request.url.path,
+            query=request.url.query,
+            headers=request.headers,
+            body=await request.body(),
+            base_url=f"{request.url.scheme}://{request.url.netloc}",
+        )
+        moment = time.monotonic()
+        reply = server.answer(call)
+        server.clock.tick()
+        server.statistics.count(call.path, reply.status, len(reply.body), moment)
+        headers = {"date": formatdate(server.clock.now, usegmt=True), **reply.headers}
+        if reply.status == 204:
+            return Response(status_code=204, headers=headers)
+        return Response(reply.body, reply.status, {**headers, "content-type": reply.content_type})
+
+    return Starlette(routes=[Route("/{path:path}", endpoint, methods=METHODS)])

@@ -1,0 +1,252 @@
+"""The fake servers in a process of their own, for as long as somebody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ingest.demo.amocrm_server import AmoOptions, AmoServer
+from ingest.demo.direct_server import DirectOptions, DirectServer
+from ingest.demo.http import Server, application
+from ingest.demo.tables import CompanyTables, Instant, unix_seconds
+
+LOOPBACK = "127.0.0.1"
+# The demo company's clock stands still while it is read, so the vendor's real-time limits would
+# only make the demo slow: 300,000 events at 7 pages a second take seven minutes.
+DEMO_AMO = AmoOptions(requests_per_second=2000, excess_before_ban=10_000)
+DEMO_DIRECT = DirectOptions(requests_per_window=2000)
+_START_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class DemoEndpoints:
+    """Where the fake APIs listen and what opens them."""
+
+    amocrm_url: str
+    direct_url: str
+    token: str
+    direct_login: str
+    control_url: str
+    process_id: int
+
+    def statistics(self) -> dict[str, Any]:
+        """Return, for `amocrm` and `direct`, what was asked and how it was answered."""
+        answer: dict[str, Any] = self._control("statistics", {})
+        return answer
+
+    def set_now(self, now: Instant) -> None:
+        """Move the simulated clock of both APIs; what happened later is not visible."""
+        self._control("clock", {"now": unix_seconds(now)})
+
+    def _control(self, what: str, body: dict[str, Any]) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - always our own loopback address
+            f"{self.control_url}/{what}",
+            data=json.dumps(body).encode(),
+            headers={"authorization": f"Bearer {self.token}"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            return json.loads(answer.read())
+
+
+@contextlib.contextmanager
+def serve_demo(
+    tables: CompanyTables,
+    *,
+    amocrm: AmoOptions = DEMO_AMO,
+    direct: DirectOptions = DEMO_DIRECT,
+    now: Instant | None = None,
+    amocrm_port: int = 0,
+    direct_port: int = 0,
+) -> Iterator[DemoEndpoints]:
+    """Serve a firm's APIs on loopback and yield where.
+
+    The servers run in a child process (their work does not slow the reader's down) that ends with
+    the block, and also when this process dies in any way.
+
+    Args:
+        tables: The firm.
+        amocrm: Behaviour of the CRM; the default has a raised rate limit, `AmoOptions()` has the
+            vendor's.
+        direct: Behaviour of the advertising API, alike.
+        now: The simulated moment; default: the end of the tables.
+        amocrm_port: A fixed port; 0: any free one.
+        direct_port: Alike.
+
+    Raises:
+        OSError: The servers did not start; the message holds what they said.
+    """
+    token = amocrm.token or direct.token or secrets.token_hex(32)
+    with tempfile.TemporaryDirectory(prefix="voronka-demo-") as folder:
+        tables.save(Path(folder))
+        settings = {
+            "folder": folder,
+            "now": tables.now if now is None else unix_seconds(now),
+            "amocrm": asdict(replace(amocrm, token=token)),
+            "direct": asdict(replace(direct, token=token)),
+            "ports": [amocrm_port, direct_port],
+        }
+        with (Path(folder) / "stderr").open("w+b") as said:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "ingest.demo.serving"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                cwd=Path(__file__).resolve().parents[2],
+                start_new_session=True,
+            )
+            try:
+                yield _started(child, settings, said, token)
+            finally:
+                _stop(child)
+
+
+def _started(
+    child: subprocess.Popen[bytes], settings: dict[str, Any], said: Any, token: str
+) -> DemoEndpoints:
+    if child.stdin is None or child.stdout is None:
+        raise OSError("the demo servers have no pipes")
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(json.dumps(settings).encode() + b"\n")
+        child.stdin.flush()
+    watchdog = threading.Timer(_START_SECONDS, child.kill)
+    watchdog.start()
+    line = child.stdout.readline()
+    watchdog.cancel()
+    if not line:
+        child.wait()
+        said.seek(0)
+        reason = said.read().decode(errors="replace").strip()[-2000:]
+        raise OSError(f"the demo servers did not start: {reason}")
+    ready = json.loads(line)
+    return DemoEndpoints(
+        amocrm_url=f"http://{LOOPBACK}:{ready['ports'][0]}",
+        direct_url=f"http://{LOOPBACK}:{ready['ports'][1]}",
+        token=token,
+        direct_login=ready["login"],
+        control_url=f"http://{LOOPBACK}:{ready['ports'][2]}",
+        process_id=child.pid,
+    )
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+    try:
+        child.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _control(amocrm: AmoServer, direct: DirectServer, token: str) -> Starlette:
+    """Return the hidden third server: statistics and the clock."""
+
+    async def endpoint(request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {token}":
+            return Response(status_code=401)
+        if request.url.path == "/clock":
+            now = (await request.json())["now"]
+            amocrm.clock.set(now)
+            direct.clock.set(now)
+        return JSONResponse(
+            {"amocrm": amocrm.statistics.summary(), "direct": direct.statistics.summary()}
+        )
+
+    return Starlette(routes=[Route("/{path:path}", endpoint, methods=["POST"])])
+
+
+def listen(port: int) -> socket.socket:
+    """Return a listening socket on loopback; port 0 takes any free one."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Without it every answer of two packets waits 40 ms for an acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.bind((LOOPBACK, port))
+    listener.listen(256)
+    return listener
+
+
+async def run_servers(apps: list[tuple[Starlette, socket.socket]]) -> None:
+    """Run applications on their sockets until the process ends."""
+    servers = []
+    for app, listener in apps:
+        config = uvicorn.Config(
+            app,
+            log_level="error",
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            lifespan="off",
+        )
+        server = uvicorn.Server(config)
+        servers.append(server.serve(sockets=[listener]))
+    await asyncio.gather(*servers)
+
+
+def applications(servers: list[Server]) -> list[Starlette]:
+    """Return the ASGI applications of servers."""
+    return [application(server) for server in servers]
+
+
+def _die_with_parent() -> None:
+    """Leave when the parent closes our stdin, which its death does too."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        sys.stdin.buffer.read()
+        os._exit(0)
+
+    def look() -> None:
+        # Another child of the parent may have inherited the other end of the pipe.
+        while os.getppid() == parent:
+            threading.Event().wait(1.0)
+        os._exit(0)
+
+    for target in (watch, look):
+        threading.Thread(target=target, daemon=True).start()
+
+
+def _child() -> None:
+    settings = json.loads(sys.stdin.buffer.readline())
+    _die_with_parent()
+    tables = CompanyTables.load(Path(settings["folder"]))
+    amocrm = AmoServer(tables, AmoOptions(**settings["amocrm"]), settings["now"])
+    direct = DirectServer(tables, DirectOptions(**settings["direct"]), settings["now"])
+    listeners = [listen(port) for port in (*settings["ports"], 0)]
+    apps = [*applications([amocrm, direct]), _control(amocrm, direct, settings["amocrm"]["token"])]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    sys.stdout.write(json.dumps({"ports": ports, "login": direct.login}) + "\n")
+    sys.stdout.flush()
+    asyncio.run(run_servers(list(zip(apps, listeners, strict=True))))
+
+
+def clock_text(now: int) -> str:
+    """Return a simulated moment in Moscow time, for people."""
+    zone = dt.timezone(dt.timedelta(hours=3))
+    return dt.datetime.fromtimestamp(now, tz=zone).strftime("%Y-%m-%d %H:%M")
+
+
+if __name__ == "__main__":
+    _child()
