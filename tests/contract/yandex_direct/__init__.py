@@ -1,0 +1,1 @@
+"""Yandex Direct against a server of its protocol."""

@@ -1,0 +1,163 @@
+"""The company's own tables: checked line by line, templates, snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingest.config import SourceRef, load_settings
+from ingest.errors import InputDataError
+from ingest.loading import LoadSummary, load_source
+from ingest.sources.company import COMPANY_TABLES, check_tables, write_templates
+from ingest.sources.company.reader import read_table
+from ingest.tabular import Findings
+
+SOURCE_README = Path(__file__).resolve().parents[3] / "ingest/sources/company/README.md"
+
+
+def errors_of(folder: Path) -> list[str]:
+    with pytest.raises(InputDataError) as caught:
+        check_tables(folder)
+    return [str(finding) for finding in caught.value.findings]
+
+
+def write(folder: Path, table: str, *lines: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{table}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def test_missing_folder_means_all_defaults(tmp_path: Path) -> None:
+    assert check_tables(tmp_path / "company") == {}
+
+
+def test_templates_are_valid_and_change_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "company"
+    assert len(write_templates(folder)) == len(COMPANY_TABLES)
+    assert set(check_tables(folder).values()) == {0}
+
+
+def test_templates_never_overwrite(tmp_path: Path) -> None:
+    write(tmp_path, "segments", "segment", "small")
+    assert tmp_path / "segments.csv" not in write_templates(tmp_path)
+    assert check_tables(tmp_path)["segments"] == 1
+
+
+@pytest.mark.parametrize("name", list(COMPANY_TABLES))
+def test_examples_of_the_template_are_valid_rows(tmp_path: Path, name: str) -> None:
+    table = COMPANY_TABLES[name]
+    write(tmp_path, name, ",".join(table.columns), *table.examples)
+    assert check_tables(tmp_path)[name] == len(table.examples)
+
+
+def test_unknown_file_and_column_list_what_is_allowed(tmp_path: Path) -> None:
+    write(tmp_path, "stage_maps", "a")
+    write(tmp_path, "segments", "segment,minimum", "small,1")
+    errors = errors_of(tmp_path)
+    assert errors[0].startswith(
+        f"{tmp_path.name}/stage_maps.csv: unknown file; allowed are stage_map"
+    )
+    assert "[minimum]: unknown column; allowed are segment, min_amount, max_amount" in errors[1]
+
+
+def test_every_error_has_line_column_and_value(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "exchange_rates",
+        "# our rates",
+        "rate_date,currency_code,rate",
+        "2026-01-01,USD,81.5",
+        "01.02.2026,USD,0",
+        "# a remark",
+        "2026-01-01,USD,3",
+        "2026-03-01,,3",
+        "2026-04-01,USD",
+    )
+    name = f"{tmp_path.name}/exchange_rates.csv"
+    assert sorted(errors_of(tmp_path)) == sorted(
+        [
+            f"{name}:8: 2 fields where the header has 3",
+            f"{name}:4 [rate_date]: not a date YYYY-MM-DD (value '01.02.2026')",
+            f"{name}:4 [rate]: not a number above 0 (value '0')",
+            f"{name}:7 [currency_code]: required value is empty",
+            f"{name}:6 [rate_date, currency_code]: repeats an earlier row"
+            " (value '2026-01-01, USD as in line 3')",
+        ]
+    )
+
+
+def test_spreadsheet_with_semicolons_and_decimal_commas(tmp_path: Path) -> None:
+    write(tmp_path, "exchange_rates", "rate_date;currency_code;rate", "2026-01-01;USD;81,5")
+    rows = read_table(
+        COMPANY_TABLES["exchange_rates"], tmp_path / "exchange_rates.csv", "company", Findings()
+    )
+    assert rows.to_pylist()[0]["rate"] == "81.5"
+
+
+def test_rule_for_another_account_keeps_its_account(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "stage_map",
+        "source_system,source_account_id,stage_id,stage_category",
+        "amocrm,900,5,won",
+    )
+    rows = read_table(
+        COMPANY_TABLES["stage_map"], tmp_path / "stage_map.csv", "company", Findings()
+    )
+    assert rows.to_pylist()[0]["source_account_id"] == "900"
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[], LoadSummary]:
+    settings = load_settings({"VORONKA_HOME": str(tmp_path)})
+    return lambda: load_source(SourceRef("company"), settings)
+
+
+def pulls(home: Path) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
+        return connection.execute(
+            "select resource, row_count from raw_company._pulls order by finished_at, pull_id"
+        ).fetchall()
+
+
+def test_only_changed_tables_are_new_snapshots(
+    tmp_path: Path, load: Callable[[], LoadSummary]
+) -> None:
+    folder = tmp_path / "company"
+    write(folder, "segments", "segment,min_amount", "small,0", "large,10")
+    write(folder, "sales_plans", "period_type,period_start_date,metric_id,plan_value")
+    load()
+    load()
+    assert sorted(pulls(tmp_path)) == [("sales_plans", 0), ("segments", 2)]
+    write(folder, "segments", "segment,min_amount", "small,0")
+    load()
+    (folder / "segments.csv").unlink()
+    load()
+    load()
+    assert [row for row in pulls(tmp_path) if row[0] == "segments"] == [
+        ("segments", 2),
+        ("segments", 1),
+        ("segments", 0),
+    ]
+
+
+def test_one_error_anywhere_loads_nothing(tmp_path: Path, load: Callable[[], LoadSummary]) -> None:
+    folder = tmp_path / "company"
+    write(folder, "segments", "segment", "small")
+    write(folder, "tax_regimes", "valid_from_date,vat_rate,is_vat_payer", "2026-01-01,22,true")
+    with pytest.raises(InputDataError, match="a share from 0 to below 1"):
+        load()
+    assert pulls(tmp_path) == []
+
+
+def test_readme_lists_the_declared_columns() -> None:
+    text = SOURCE_README.read_text(encoding="utf-8")
+    for table in COMPANY_TABLES.values():
+        marked = ", ".join(
+            f"{column.name}*" if column.required else column.name
+            for column in table.columns.values()
+        )
+        assert f"| {table.name} | {table.purpose} | {marked} |" in text

@@ -1,0 +1,1 @@
+"""The files source: reading, checking, normalising, loading."""

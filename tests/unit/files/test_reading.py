@@ -1,0 +1,333 @@
+"""What a good file may look like, and what lands of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.tabular import Column, Parsing, parse_column, parse_iso_time
+from tests.unit.files.conftest import Entry, FilesFolder
+from tests.unit.files.workbooks import write_workbook
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+SAO_PAULO = ZoneInfo("America/Sao_Paulo")
+
+
+def test_table_in_neutral_layout_needs_only_the_head(folder: FilesFolder) -> None:
+    folder.write("deals.csv", "deal_id,created_at,deal_amount\n1,2026-01-02 03:00:00,10.50\n")
+    assert folder.rows("deals", "deal_id", "created_at", "deal_amount", "row_number") == [
+        ("1", "2026-01-02 00:00:00", "10.50", 1)
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".xlsx"])
+def test_every_format_gives_the_same_rows(folder: FilesFolder, suffix: str) -> None:
+    text = "deal_id,created_at,deal_amount,outcome\n007,2026-01-02,10.5,won\n008,2026-01-03,,\n"
+    path = folder.path / f"deals{suffix}"
+    if suffix == ".csv":
+        path.write_text(text)
+    elif suffix == ".csv.gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    elif suffix == ".parquet":
+        days = [dt.date(2026, 1, 2), dt.date(2026, 1, 3)]
+        table = pa.table(
+            {
+                "deal_id": ["007", "008"],
+                "created_at": pa.array(days),
+                "deal_amount": [10.5, None],
+                "outcome": pa.array(["won", None]).dictionary_encode(),
+            }
+        )
+        pq.write_table(table, path)
+    else:
+        write_workbook(
+            path,
+            [
+                ["deal_id", "created_at", "deal_amount", "outcome"],
+                ["007", dt.date(2026, 1, 2), 10.5, "won"],
+                ["008", dt.date(2026, 1, 3), None, None],
+            ],
+        )
+    assert folder.rows("deals", "deal_id", "created_at", "deal_amount", "outcome") == [
+        ("007", "2026-01-01 21:00:00", "10.5", "won"),
+        ("008", "2026-01-02 21:00:00", None, None),
+    ]
+
+
+def test_parquet_times_with_and_without_zone(folder: FilesFolder) -> None:
+    moment = dt.datetime.fromisoformat("2026-01-02T03:04:05.678")
+    table = pa.table(
+        {
+            "deal_id": ["1"],
+            "created_at": pa.array([moment], pa.timestamp("us")),
+            "closed_at": pa.array([moment], pa.timestamp("us", tz="UTC")),
+        }
+    )
+    pq.write_table(table, folder.path / "deals.parquet")
+    assert folder.rows("deals", "created_at", "closed_at") == [
+        ("2026-01-02 00:04:05.678000", "2026-01-02 03:04:05.678000")
+    ]
+
+
+def test_quotes_newlines_byte_order_mark_and_mixed_quoting(
+    folder: FilesFolder, deals_entry: Entry
+) -> None:
+    deals_entry("")
+    folder.write(
+        "deals.csv",
+        b"\xef\xbb\xbf"
+        b'"deal_id",created_at,"loss_reason"\r\n'
+        b'"1","2026-01-02","too ""dear"",\r\nthey said"\r\n'
+        b"2,2026-01-03,plain\r\n",
+    )
+    assert folder.rows("deals", "deal_id", "loss_reason") == [
+        ("1", 'too "dear",\r\nthey said'),
+        ("2", "plain"),
+    ]
+
+
+def test_mapping_renames_keeps_the_rest_and_names_it(
+    folder: FilesFolder, deals_entry: Entry
+) -> None:
+    deals_entry(
+        "    columns: {deal_id: N, created_at: when, channel: from}\n"
+        '    values: {channel: {"": unknown, fb: facebook}}\n'
+        "    constants: {currency_code: RUB, is_deleted: no}\n"
+    )
+    folder.write("deals.csv", "N,when,from,colour\n1,2026-01-02,,red\n2,2026-01-02, fb ,\n")
+    imported = folder.imported()
+    rows = imported.tables["deals"].to_pylist()
+    assert [(row["channel"], row["currency_code"], row["is_deleted"]) for row in rows] == [
+        ("unknown", "RUB", "false"),
+        ("facebook", "RUB", "false"),
+    ]
+    assert [row["payload"] for row in rows] == ['{"colour":"red"}', '{"colour":null}']
+    assert any("colour" in remark for remark in imported.remarks)
+
+
+def test_empty_is_null_unless_the_owner_maps_it(folder: FilesFolder) -> None:
+    folder.write("deals.csv", "deal_id,created_at,channel\n1,2026-01-02,\n2,2026-01-02,unknown\n")
+    assert folder.rows("deals", "channel") == [(None,), ("unknown",)]
+
+
+def test_value_may_be_mapped_to_empty(folder: FilesFolder, deals_entry: Entry) -> None:
+    deals_entry('    values: {outcome: {"in work": "", "sold": won}}\n')
+    folder.write(
+        "deals.csv", "deal_id,created_at,outcome\n1,2026-01-02,in work\n2,2026-01-02,sold\n"
+    )
+    assert folder.rows("deals", "outcome") == [(None,), ("won",)]
+
+
+def test_encoding_delimiter_header_row_decimal_and_skipped_rows(
+    folder: FilesFolder, deals_entry: Entry
+) -> None:
+    deals_entry(
+        "    encoding: windows-1251\n"
+        "    delimiter: ;\n"
+        "    header_row: 3\n"
+        "    decimal: ','\n"
+        "    columns: {deal_id: Номер, created_at: Дата, deal_amount: Сумма}\n"
+        "    formats: {created_at: '%d.%m.%Y %H:%M'}\n"
+        "    skip_rows_where: {Номер: [Итого*, '']}\n"
+    )
+    folder.write(
+        "deals.csv",
+        "Отчёт за январь\n\nНомер;Дата;Сумма\n1;02.01.2026 10:00;1\u00a0234,50\n"
+        ";;\nИтого за год;;1 234,50\n".encode("cp1251"),
+    )
+    assert folder.rows("deals", "deal_id", "created_at", "deal_amount") == [
+        ("1", "2026-01-02 07:00:00", "1234.50")
+    ]
+
+
+def test_ragged_total_line_can_be_skipped(folder: FilesFolder, deals_entry: Entry) -> None:
+    deals_entry("    skip_rows_where: {deal_id: Total}\n")
+    folder.write("deals.csv", "deal_id,created_at\n1,2026-01-02\nTotal\n")
+    assert folder.rows("deals", "deal_id") == [("1",)]
+
+
+def test_several_entries_feed_one_table_in_order(folder: FilesFolder) -> None:
+    folder.mapping(
+        "source_account_id: shop\n"
+        "tables:\n"
+        "  - {table: pipeline_stages, rows: [{stage_id: new}, {stage_id: won, "
+        "stage_category: won}]}\n"
+        "  - {table: pipeline_stages, file: more.csv}\n"
+    )
+    folder.write("more.csv", "stage_id\nlost\n")
+    assert folder.rows("pipeline_stages", "stage_id", "stage_category", "row_number") == [
+        ("new", None, 1),
+        ("won", "won", 2),
+        ("lost", None, 3),
+    ]
+
+
+def test_ids_keep_leading_zeros_and_excels_text_formula_gives_its_content(
+    folder: FilesFolder,
+) -> None:
+    folder.write(
+        "deals.csv",
+        'deal_id,created_at,channel\n007,2026-01-02,=1+1\n"=""008""",2026-01-02,\'x\n',
+    )
+    assert folder.rows("deals", "deal_id", "channel") == [("007", "=1+1"), ("008", "'x")]
+
+
+def test_rows_may_belong_to_another_source(folder: FilesFolder) -> None:
+    folder.mapping(
+        "source_account_id: bank\n"
+        "tables:\n"
+        "  - {table: payments, file: p.csv, deal_source_system: amocrm,"
+        " deal_source_account_id: '900'}\n"
+        "  - {table: deals, rows: [{deal_id: '1', created_at: '2026-01-01'}]}\n"
+    )
+    folder.write("p.csv", "payment_id,paid_at,payment_amount,deal_id\n1,2026-01-02,-5,777\n")
+    assert folder.rows(
+        "payments", "deal_id", "payment_amount", "deal_source_system", "deal_source_account_id"
+    ) == [("777", "-5", "amocrm", "900")]
+
+
+def test_observed_until_is_the_newest_event_and_due_dates_are_none(folder: FilesFolder) -> None:
+    folder.write("deals.csv", "deal_id,created_at\n1,2026-01-02T12:00:00+03:00\n")
+    folder.write("tasks.csv", "task_id,due_at\n1,2027-01-01\n")
+    assert folder.imported().observed_until == "2026-01-02 09:00:00"
+
+
+def test_observed_until_of_the_mapping_wins(folder: FilesFolder) -> None:
+    folder.mapping("source_account_id: shop\ntimezone: Europe/Moscow\nobserved_until: 2026-02-01\n")
+    folder.write("deals.csv", "deal_id,created_at\n1,2026-03-02\n")
+    imported = folder.imported()
+    assert imported.observed_until == "2026-01-31 21:00:00"
+    assert any("after observed_until" in remark for remark in imported.remarks)
+    (account,) = imported.tables["source_accounts"].to_pylist()
+    assert account["time_zone"] == "Europe/Moscow"
+
+
+def test_phones_and_mails_are_hashed_and_names_left_out(folder: FilesFolder) -> None:
+    folder.write(
+        "persons.csv",
+        "person_id,phone,email,ФИО,Телефон 2,comment\n"
+        "1,8 (916) 123-45-67,Ivan@Mail.ru,Иванов Иван,+79161234567,call +7 916 123 45 67\n"
+        "2,нет,,,,\n",
+    )
+    folder.write("sales_reps.csv", "sales_rep_id,sales_rep_name\nanna@firm.ru,Анна\n")
+    imported = folder.imported()
+    text = str(imported.tables["persons"].to_pylist())
+    for secret in ("916", "van@", "Иван", "+7"):
+        assert secret not in text
+    first, second = imported.tables["persons"].to_pylist()
+    assert first["phone"].startswith("ph_")
+    assert first["phone"] in first["payload"]
+    assert first["email"].startswith("em_")
+    assert second["phone"] is None
+    (rep,) = imported.tables["sales_reps"].to_pylist()
+    assert rep["sales_rep_name"] is None
+    assert "anna" not in rep["sales_rep_id"]
+
+
+def test_names_of_sales_reps_land_where_settings_say_so(folder: FilesFolder) -> None:
+    folder.write("sales_reps.csv", "sales_rep_id,sales_rep_name\n1,Анна\n")
+    settings_rows = folder.imported().tables["sales_reps"].to_pylist()
+    assert settings_rows[0]["sales_rep_name"] is None
+
+
+def test_kept_personal_data_lands_as_it_is(folder: FilesFolder) -> None:
+    folder.environment = {"VORONKA_PERSONAL_DATA": "keep"}
+    folder.write("persons.csv", "person_id,phone,ФИО\n1,+79161234567,Иванов\n")
+    (row,) = folder.imported().tables["persons"].to_pylist()
+    assert (row["phone"], row["payload"]) == ("+79161234567", '{"ФИО":"Иванов"}')
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "utc"),
+    [
+        ("2026-01-02", MOSCOW, "2026-01-01 21:00:00"),
+        ("2026-01-02 03:04", MOSCOW, "2026-01-02 00:04:00"),
+        ("2026-01-02T03:04:05.1Z", MOSCOW, "2026-01-02 03:04:05.100000"),
+        ("2026-01-02T03:04:05,123456789+05:30", MOSCOW, "2026-01-01 21:34:05.123456"),
+        ("2026-01-02 03:04:05 -03", MOSCOW, "2026-01-02 06:04:05"),
+        # Clocks of Sao Paulo jumped over this midnight; the day must stay the same day.
+        ("2017-10-15", SAO_PAULO, "2017-10-15 03:00:00"),
+        # An hour that came twice is taken the first time.
+        ("2018-02-17 23:30:00", SAO_PAULO, "2018-02-18 01:30:00"),
+        ("2018-02-26 19:58:54", SAO_PAULO, "2018-02-26 22:58:54"),
+    ],
+)
+def test_times_become_utc(text: str, zone: ZoneInfo, utc: str) -> None:
+    assert parse_iso_time(text, zone).isoformat(sep=" ") == utc
+    parsed = parse_column(pa.array([text]), Column("at", "time"), Parsing(zone))
+    assert parsed.values.to_pylist() == [utc]
+
+
+@given(
+    st.lists(
+        st.datetimes(
+            dt.datetime.fromisoformat("1972-01-01"), dt.datetime.fromisoformat("2090-01-01")
+        ).map(lambda moment: moment.replace(microsecond=0, fold=0)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.sampled_from(
+        ["Europe/Moscow", "America/Sao_Paulo", "Asia/Kathmandu", "Australia/Lord_Howe"]
+    ),
+)
+def test_fast_and_exact_reading_of_times_agree(moments: list[dt.datetime], name: str) -> None:
+    zone = ZoneInfo(name)
+    texts = [moment.isoformat(sep=" ") for moment in moments]
+    fast = parse_column(pa.array(texts), Column("at", "time"), Parsing(zone))
+    assert len(fast.bad_rows) == 0
+    assert fast.values.to_pylist() == [
+        parse_iso_time(text, zone).isoformat(sep=" ") for text in texts
+    ]
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "2026-13-01 00:00:00", "02.01.2026", "46023", "x"])
+def test_other_times_do_not_parse(text: str) -> None:
+    parsed = parse_column(
+        pa.array(["2026-01-01 00:00:00", text]), Column("at", "time"), Parsing(MOSCOW)
+    )
+    assert parsed.bad_rows.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1 234.50", "1234.50"),
+        ("+007", "7"),
+        ("\u2212 5", "-5"),
+        ("9999999999999999.99", "9999999999999999.99"),
+        ("99999999999999999", None),
+        ("1e5", None),
+        ("1,234.50", None),
+        ("(5)", None),
+        ("=1+1", None),
+        ("NaN", None),
+        ("5 ₽", None),
+        ("٥", None),
+    ],
+)
+def test_money_is_a_plain_decimal_or_refused(text: str, number: str | None) -> None:
+    parsed = parse_column(pa.array([text]), Column("sum", "money"), Parsing(MOSCOW))
+    assert parsed.values.to_pylist() == [number]
+    assert len(parsed.bad_rows) == (number is None)
+
+
+@pytest.mark.parametrize(("text", "flag"), [("ДА", "true"), ("0", "false"), ("maybe", None)])
+def test_booleans(text: str, flag: str | None) -> None:
+    parsed = parse_column(pa.array([text]), Column("is", "boolean"), Parsing(MOSCOW))
+    assert parsed.values.to_pylist() == [flag]
+
+
+def test_mapping_may_stand_elsewhere(folder: FilesFolder, tmp_path: Path) -> None:
+    folder.write("deals.csv", "deal_id,created_at\n1,2026-01-02\n")
+    elsewhere = tmp_path / "shop.yaml"
+    elsewhere.write_text("source_account_id: shop\nfolder: tables\n")
+    folder.path = elsewhere
+    assert folder.rows("deals", "deal_id") == [("1",)]

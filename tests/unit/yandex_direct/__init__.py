@@ -1,0 +1,1 @@
+"""Yandex Direct without a server."""
