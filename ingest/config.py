@@ -29,6 +29,7 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_]*")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _SECTION = "source"
+_ENVIRONMENT = "Environment Variables"
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
@@ -409,8 +410,11 @@ def dlt_configured(home: Home) -> Iterator[None]:
     from dlt.common.configuration.providers.doc import CustomLoaderDocProvider
     from dlt.common.configuration.specs import PluggableRunContext
     from dlt.common.configuration.specs.config_providers_context import ConfigProvidersContainer
+    from dlt.common.runtime.telemetry import stop_telemetry
 
     context = Container()[PluggableRunContext]
+    # Somebody may have touched dlt before this package could switch its telemetry off.
+    stop_telemetry()
     previous = context.providers
     context.providers = ConfigProvidersContainer(
         [
@@ -435,6 +439,8 @@ def dlt_configured(home: Home) -> Iterator[None]:
 def _dlt_options(home: Home) -> dict[str, Any]:
     return {
         "pipelines_dir": str(home.dlt_dir / "pipelines"),
+        # The trace pickles every setting that was looked up, secrets included.
+        "enable_runtime_trace": False,
         "runtime": {"dlthub_telemetry": False, "log_level": "ERROR"},
         "normalize": {
             "workers": 1,
@@ -465,21 +471,18 @@ def _secrets_of(home: Home) -> dict[str, Any]:
 
 
 def _find_secret(home: Home, ref: SourceRef, name: str) -> tuple[str | None, str]:
-    import dlt
     from dlt.common.configuration.container import Container
     from dlt.common.configuration.specs import PluggableRunContext
 
     with dlt_configured(home):
-        providers = Container()[PluggableRunContext].providers.providers
         for sections in (("sources", ref.name, ref.label), ("sources", ref.name)):
-            value = dlt.secrets.get(".".join([*sections, name]), str)
-            if value:
-                for provider in providers:
-                    found, key = provider.get_value(name, str, None, *sections)
-                    if found is not None:
-                        origin = "environment" if "Env" in provider.name else provider.name
-                        return value, f"{origin} {key}"
-                return value, "dlt secrets"
+            # Straight from dlt's providers: its accessor keeps each value in a trace.
+            for provider in Container()[PluggableRunContext].providers.providers:
+                if provider.supports_secrets:
+                    value, key = provider.get_value(name, str, None, *sections)
+                    if value:
+                        place = "environment" if provider.name == _ENVIRONMENT else provider.name
+                        return str(value), f"{place} {key}"
     return None, "not set"
 
 

@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -32,6 +32,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LONGEST_RETRY_AFTER_SECONDS = 900.0
 _SLOWEST_INTERVAL_SECONDS = 30.0
+_FIRST_PAUSE_SECONDS = 1.0
 _ANSWERS_BEFORE_SPEEDING_UP = 50
 
 
@@ -123,7 +124,7 @@ class RetryPolicy:
     """How long a client stays patient."""
 
     attempts: int = 6
-    first_pause_seconds: float = 1.0
+    first_pause_seconds: float = field(default_factory=lambda: _FIRST_PAUSE_SECONDS)
     longest_pause_seconds: float = 60.0
     longest_wait_seconds: float = 3600.0
 
@@ -215,7 +216,7 @@ class ApiClient:
         """Return the parsed body of a GET, or None where the answer is 204.
 
         Args:
-            path: Path below the base URL, or a link from an answer.
+            path: Path below the base URL without a leading slash, or a link from an answer.
             params: Query parameters.
 
         Raises:
@@ -264,7 +265,7 @@ class ApiClient:
         Args:
             method: HTTP verb; only reads are ever repeated here, so every call must be safe to
                 repeat.
-            path: Path below the base URL, or a link from an answer.
+            path: Path below the base URL without a leading slash, or a link from an answer.
             params: Query parameters.
             json: Body.
             headers: Headers beside the credentials.
@@ -304,8 +305,8 @@ class ApiClient:
             )
 
     def _url(self, path: str) -> str:
-        if not path.startswith(("http://", "https://")):
-            return f"{self.base_url}/{path.lstrip('/')}"
+        if not path.startswith(("http://", "https://", "/")):
+            return f"{self.base_url}/{path}"
         given, own = httpx.URL(path), httpx.URL(self.base_url)
         # Links in answers vary in scheme and host; credentials go to the account's own host only.
         return str(given.copy_with(scheme=own.scheme, host=own.host, port=own.port))

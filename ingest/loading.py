@@ -7,6 +7,7 @@ last committed chunk, and nothing is stored twice.
 """
 
 import errno
+import gc
 import queue
 import shutil
 import threading
@@ -470,6 +471,21 @@ class StoredState:
             yield connection
 
 
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """Let the cycle collector run rarely while pages are parsed.
+
+    Parsed JSON holds no cycles, yet every 700 new objects make Python walk its young ones, and
+    now and then all of them: a third of the time of a load, measured on 200,000 deals.
+    """
+    thresholds = gc.get_threshold()
+    gc.set_threshold(500_000, 50, 1000)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
 def merge_windows(windows: Iterable[Window]) -> list[Window]:
     """Return the same time as windows that neither touch nor overlap.
 
@@ -506,8 +522,7 @@ def missing_windows(
     gaps: list[Window] = []
     position = wanted.start
     for window in covered:
-        is_behind = window is covered[-1] and window.end < wanted.end
-        end = window.end - overlap if is_behind else window.end
+        end = window.end - overlap if window is covered[-1] else window.end
         if window.start > position:
             gaps.append(Window(position, min(window.start, wanted.end)))
         position = max(position, end)
@@ -564,7 +579,7 @@ def land_pull(
             yield dlt.mark.with_table_name(changed, table)
 
     try:
-        for batch in batches:
+        for batch in _parsed(batches):
             if vanished is not None:
                 seen.update(str(value) for value in batch.column("record_id").to_pylist())
             row_count += batch.num_rows
@@ -593,6 +608,17 @@ def land_pull(
     )
     budget.note_pull(finished)
     yield dlt.mark.with_table_name(pulls_table([finished]), PULLS_TABLE)
+
+
+def _parsed(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield batches, each made with few collections; the consumer works under its own rule."""
+    iterator = iter(batches)
+    while True:
+        with few_collections():
+            batch = next(iterator, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def read_windows(
@@ -908,7 +934,8 @@ def _load_chunk(
     try:
         source = definition.build_source(ref, settings, state, budget)
         pipeline = pipeline_for(home, definition.name)
-        result = pipeline.run(source, loader_file_format="parquet")
+        with few_collections():
+            result = pipeline.run(source, loader_file_format="parquet")
     except PipelineStepFailed as failure:
         raise _named(failure, home) from failure
     except OSError as failure:

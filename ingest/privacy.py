@@ -239,7 +239,8 @@ class Privacy:
         Args:
             text: A tag's value.
         """
-        return self._tag(text)
+        # An id or a word holds no phone; most tags are one, and each visitor has another.
+        return text if text.isalnum() or self.keeps else self._tag(text)
 
     def mask_company(self, name: str) -> str:
         """Return a company's name; of a sole trader, whose firm is a person's name, the form only.

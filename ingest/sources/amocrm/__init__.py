@@ -135,13 +135,10 @@ def build_source(
     reader = _Reader(session, state, budget)
 
     def resource_of(endpoint: Endpoint) -> DltResource:
+        # The generator itself, not the function: dlt would look its arguments up as settings.
         return dlt.resource(
-            reader.read,
-            name=endpoint.table,
-            write_disposition="append",
-            primary_key=(),
-            selected=True,
-        )(endpoint)
+            reader.read(endpoint), name=endpoint.table, write_disposition="append", primary_key=()
+        )
 
     @dlt.source(name="amocrm", max_table_nesting=0)
     def amocrm() -> list[DltResource]:
@@ -165,6 +162,8 @@ class Session:
         self.options = settings.options_of(ref, AmocrmSettings)
         self.totals: dict[str, int] = {}
         self.page_hints: dict[str, int] = {}
+        # Lists whose newest window this run has begun: later chunks need no overlap again.
+        self.begun: set[str] = set()
         self._scrubbers: dict[str, Scrubber | None] = {}
 
     @cached_property
@@ -406,7 +405,7 @@ class _Reader:
 
     def _notes(self, endpoint: Endpoint) -> Iterator[Any]:
         def read(window: Window, pull_id: str) -> Iterator[pa.RecordBatch]:
-            since, until = self._seconds(window)
+            since, until = self._seconds(endpoint, window)
             for rows in self._session.client.changed_rows(
                 endpoint.path,
                 endpoint.name,
@@ -437,7 +436,7 @@ class _Reader:
     def _closed_window(
         self, endpoint: Endpoint, window: Window, pull_id: str, params: Mapping[str, Any]
     ) -> Iterator[pa.RecordBatch]:
-        since, until = self._seconds(window)
+        since, until = self._seconds(endpoint, window)
         cursor = endpoint.cursor_key or "updated_at"
         client = self._session.client
         pages = client.settled_pages(
@@ -487,7 +486,7 @@ class _Reader:
         return missing_windows(
             Window(session.first_moment, session.server_now),
             self._state.coverage(endpoint.table, account_id=session.account_id),
-            overlap=timedelta(seconds=overlap),
+            overlap=timedelta(seconds=0 if endpoint.table in session.begun else overlap),
             longest=longest,
         )
 
@@ -517,6 +516,7 @@ class _Reader:
             if budget.is_spent:
                 budget.postpone()
                 return
+            session.begun.add(endpoint.table)
             pull = Pull(
                 pull_id=new_pull_id(),
                 source_account_id=session.account_id,
@@ -543,10 +543,12 @@ class _Reader:
                 return
         self._finish_list(endpoint)
 
-    def _seconds(self, window: Window) -> tuple[int, int]:
+    def _seconds(self, endpoint: Endpoint, window: Window) -> tuple[int, int]:
         """Return the first and last second of a window; the newest one holds the present too."""
         last = to_unix(window.end)
         is_newest = window.end >= self._session.server_now
+        if is_newest:
+            self._session.begun.add(endpoint.table)
         return to_unix(window.start), last if is_newest else last - 1
 
     def _snapshot_pull(self, endpoint: Endpoint) -> Pull:
