@@ -40,7 +40,8 @@
     records.pull_id as _pull_id,
     records._dlt_load_id as _load_id,
     records._loaded_at,
-    records.payload_hash as _payload_hash,
+    -- as a number: ten million hashes as text take longer to write than to parse
+    hash(records.payload_hash) as _payload_hash,
     {{ failed_casts }} as _failed_casts,
     '{{ parser_version() }}' as _parser
 {% endmacro %}

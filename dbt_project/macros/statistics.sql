@@ -59,7 +59,9 @@
 
 {% macro poisson_high(count) -%}
     {%- set k = "(cast(" ~ count ~ " as double) + 1e0)" -%}
-    {{ k }} * power(
-        1e0 - 1e0 / (9e0 * {{ k }}) + 1.959963984540054e0 / (3e0 * sqrt({{ k }})), 3
+    (
+        {{ k }} * power(
+            1e0 - 1e0 / (9e0 * {{ k }}) + 1.959963984540054e0 / (3e0 * sqrt({{ k }})), 3
+        )
     )
 {%- endmacro %}

@@ -4,37 +4,36 @@ with contact_identifiers as (
 
 ),
 
-deals as (
+leads as (
 
-    select * from {{ ref("int_amocrm__deals_conformed") }}
+    select * from {{ ref("stg_amocrm__leads") }}
 
 ),
 
 identifiers as (
 
     select
-        {{ entity_key([
-            "'amocrm'",
-            "contact_identifiers.source_account_id",
-            "contact_identifiers.record_id",
-        ]) }} as person_key,
+        contact_identifiers.source_account_id,
+        contact_identifiers.record_id as contact_id,
         contact_identifiers.identifier_kind,
         contact_identifiers.identifier_text
     from contact_identifiers
     union all
-    select distinct
-        deals.person_key,
+    select
+        leads.source_account_id,
+        leads.main_contact_id as contact_id,
         'client_id' as identifier_kind,
-        deals.client_id as identifier_text
-    from deals
-    where deals.person_key is not null and deals.client_id is not null
+        leads.ym_client_id as identifier_text
+    from leads
+    where leads.main_contact_id is not null and leads.ym_client_id is not null
 
 ),
 
 final as (
 
     select distinct
-        identifiers.person_key,
+        {{ entity_key(["'amocrm'", "identifiers.source_account_id", "identifiers.contact_id"]) }}
+            as person_key,
         identifiers.identifier_kind,
         {{ identifier_value("identifiers.identifier_kind", "identifiers.identifier_text") }}
             as identifier_value,

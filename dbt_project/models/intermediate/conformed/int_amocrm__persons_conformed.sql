@@ -4,22 +4,15 @@ with contacts as (
 
 ),
 
-deals as (
+leads as (
 
-    select * from {{ ref("int_amocrm__deals_conformed") }}
+    select * from {{ ref("stg_amocrm__leads") }}
 
 ),
 
-known as (
+unsorted as (
 
-    select
-        {{ entity_key(["'amocrm'", "contacts.source_account_id", "contacts.record_id"]) }} as person_key,
-        contacts.source_account_id,
-        contacts.record_id as person_id,
-        {{ entity_key(["'amocrm'", "contacts.source_account_id", "contacts.first_company_id"]) }}
-            as company_key,
-        contacts.created_at
-    from contacts
+    select * from {{ ref("stg_amocrm__unsorted") }}
 
 ),
 
@@ -27,42 +20,55 @@ known as (
 mentioned as (
 
     select
-        deals.person_key,
-        deals.source_account_id,
-        cast(null as varchar) as company_key,
+        leads.source_account_id,
+        leads.main_contact_id as contact_id
+    from leads
+    where leads.main_contact_id is not null
+    union
+    select
+        unsorted.source_account_id,
+        unsorted.contact_id
+    from unsorted
+    where unsorted.contact_id is not null
+
+),
+
+known as (
+
+    select
+        contacts.source_account_id,
+        contacts.record_id as contact_id,
+        contacts.first_company_id,
+        contacts.created_at
+    from contacts
+    union all
+    select
+        mentioned.source_account_id,
+        mentioned.contact_id,
+        cast(null as varchar) as first_company_id,
         cast(null as timestamp) as created_at
-    from deals
-    left join known on deals.person_key = known.person_key
-    where deals.person_key is not null and known.person_key is null
-    group by
-        deals.person_key,
-        deals.source_account_id
+    from mentioned
+    left join contacts
+        on
+            mentioned.source_account_id = contacts.source_account_id
+            and mentioned.contact_id = contacts.record_id
+    where contacts.record_id is null
 
 ),
 
 final as (
 
     select
-        known.person_key,
+        {{ entity_key(["'amocrm'", "known.source_account_id", "known.contact_id"]) }} as person_key,
         'amocrm' as source_system,
         known.source_account_id,
-        known.person_id,
-        known.company_key,
+        known.contact_id as person_id,
+        {{ entity_key(["'amocrm'", "known.source_account_id", "known.first_company_id"]) }}
+            as company_key,
         known.created_at,
         -- amoCRM has no segment
         cast(null as varchar) as declared_segment
     from known
-    union all
-    select
-        mentioned.person_key,
-        'amocrm' as source_system,
-        mentioned.source_account_id,
-        -- amoCRM ids are numbers, so the key's last part is the id
-        split_part(mentioned.person_key, ':', 3) as person_id,
-        mentioned.company_key,
-        mentioned.created_at,
-        cast(null as varchar) as declared_segment
-    from mentioned
 
 )
 

@@ -50,7 +50,7 @@ identifiers as (
 
 final as (
 
-    select
+    select distinct
         identifiers.person_key,
         identifiers.identifier_kind,
         {{ identifier_value("identifiers.identifier_kind", "identifiers.identifier_text") }} as identifier_value,
