@@ -279,7 +279,7 @@ def _decoded_rows(
     except UnicodeDecodeError as error:
         raise UnreadableTableError(
             f"not {dialect.encoding} text (byte 0x{error.object[error.start]:02x});"
-            " set encoding in the mapping, for example windows-1251",
+            " save it as UTF-8 or name its encoding, for example windows-1251",
             _undecodable_line(path, encoding),
         ) from None
     except csv.Error as error:
@@ -404,8 +404,7 @@ def _open_xlsx(path: Path, dialect: Dialect, limit: int) -> TextTable:
     if name not in names:
         raise UnreadableTableError(f"no sheet {name!r}; the workbook has {', '.join(names)}")
     sheet = workbook.get_sheet_by_name(name)
-    start = sheet.start
-    rows = _xlsx_rows(sheet, start[0] if start else 0)
+    rows = _xlsx_rows(sheet)
     header: list[str] | None = None
     for number, row in rows:
         if number >= dialect.header_row:
@@ -416,9 +415,7 @@ def _open_xlsx(path: Path, dialect: Dialect, limit: int) -> TextTable:
     return TextTable(header=header, chunks=_row_chunks(rows, len(header)), has_typed_cells=True)
 
 
-def _xlsx_rows(
-    sheet: python_calamine.CalamineSheet, first_row: int
-) -> Iterator[tuple[int, list[str]]]:
+def _xlsx_rows(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[str]]]:
     for number, row in enumerate(sheet.iter_rows(), start=1):
         texts = [_cell_text(cell) for cell in row]
         if any(texts):

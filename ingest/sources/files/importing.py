@@ -55,6 +55,7 @@ _NAME_HEADER = re.compile(
     r"|контактное[_ ]лицо|контакт|клиент|покупатель|плательщик",
     re.IGNORECASE,
 )
+_FULL_NAME = re.compile(r"[^\W\d_]+(?:[ .\-]+[^\W\d_]+)+\.?")
 _PHONE_HEADER = re.compile(r".*(phone|mobile|телефон|моб).*|tel|тел\.?", re.IGNORECASE)
 _EMAIL_HEADER = re.compile(r".*(e-?mail|почта).*", re.IGNORECASE)
 
@@ -642,13 +643,22 @@ class _EntryReader:
             return lambda text: privacy.hash_phone(text) if _is_phone(text) else None
         if kind == "email":
             return lambda text: privacy.hash_email(text) if "@" in text else None
-        if kind in ("free_text", "person_id"):
+        if kind == "person_id":
+            return self._masked_id
+        if kind == "free_text":
             return privacy.mask_text
         if kind == "tag":
             return partial(privacy.mask_text, only_plain=True)
         if kind == "company_name":
             return privacy.mask_company
         return None
+
+    def _masked_id(self, text: str) -> str:
+        """Return an id of a person; many exports know sales reps by their names only."""
+        privacy = self._options.privacy
+        if not self._options.keeps_names and _FULL_NAME.fullmatch(text):
+            return privacy.hash_contact_point(text)
+        return privacy.mask_text(text)
 
     def _unmapped_cleaner(self, name: str) -> Callable[[str], str | None] | None:
         """Return the cleaner of a column outside the mapping, by what its header says it holds."""

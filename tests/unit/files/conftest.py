@@ -40,7 +40,11 @@ class FilesFolder:
         folder = load_folder(self.path, findings)
         imported = None
         if folder is not None:
-            options = ImportOptions(self.limit, Privacy(settings))
+            options = ImportOptions(
+                self.limit,
+                Privacy(settings),
+                keeps_names=settings.sales_rep_names == "keep",
+            )
             imported = import_folder(folder, options, findings)
         return imported, [str(finding) for finding in findings.listed()]
 
