@@ -103,7 +103,7 @@ shares as (
 
     select
         money_credits.*,
-        cast(money_credits.outcome_amount * 100 as decimal(18, 0))
+        cast(money_credits.outcome_amount * 100 as decimal(20, 0))
         * money_credits.credit_weight as exact_cents
     from money_credits
     where
