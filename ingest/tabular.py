@@ -276,9 +276,12 @@ def _decoded_rows(
             if row:
                 yield line, row
             line = reader.line_num + 1
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
+        place = ""
+        if isinstance(error, UnicodeDecodeError):
+            place = f" (byte 0x{error.object[error.start]:02x})"
         raise UnreadableTableError(
-            f"not {dialect.encoding} text (byte 0x{error.object[error.start]:02x});"
+            f"not {dialect.encoding} text{place};"
             " save it as UTF-8 or name its encoding, for example windows-1251",
             _undecodable_line(path, encoding),
         ) from None

@@ -55,7 +55,6 @@ _NAME_HEADER = re.compile(
     r"|контактное[_ ]лицо|контакт|клиент|покупатель|плательщик",
     re.IGNORECASE,
 )
-_FULL_NAME = re.compile(r"[^\W\d_]+(?:[ .\-]+[^\W\d_]+)+\.?")
 _PHONE_HEADER = re.compile(r".*(phone|mobile|телефон|моб).*|tel|тел\.?", re.IGNORECASE)
 _EMAIL_HEADER = re.compile(r".*(e-?mail|почта).*", re.IGNORECASE)
 
@@ -452,6 +451,8 @@ class _EntryReader:
                 self._options.max_unpacked_bytes,
             )
         header = list(dict.fromkeys(name for row in entry.rows for name in row))
+        if not header:
+            return TextTable(header=list(entry.neutral.columns), chunks=iter(()))
         columns = [
             pa.array([row.get(name, "") for row in entry.rows], pa.string()) for name in header
         ]
@@ -656,7 +657,7 @@ class _EntryReader:
     def _masked_id(self, text: str) -> str:
         """Return an id of a person; many exports know sales reps by their names only."""
         privacy = self._options.privacy
-        if not self._options.keeps_names and _FULL_NAME.fullmatch(text):
+        if not self._options.keeps_names and _is_full_name(text):
             return privacy.hash_contact_point(text)
         return privacy.mask_text(text)
 
@@ -709,6 +710,15 @@ class _EntryReader:
 
 def _dropped(_: str) -> str | None:
     return None
+
+
+def _is_full_name(text: str) -> bool:
+    """Say whether an id is two to four capitalised words, the way exports write people."""
+    words = text.split()
+    return 2 <= len(words) <= 4 and all(
+        word[0].isupper() and word.strip(".-").replace(".", "").replace("-", "").isalpha()
+        for word in words
+    )
 
 
 def _is_phone(text: str) -> bool:

@@ -145,7 +145,7 @@ class MappingFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source_account_id: str = Field(min_length=1)
+    source_account_id: str = Field(pattern=r"^\S+( \S+)*$")
     timezone: str | None = None
     currency_code: str | None = Field(default=None, pattern="^[A-Z]{3}$")
     observed_until: str | None = None
@@ -232,6 +232,9 @@ def load_folder(path: Path, findings: Findings) -> Folder | None:
     except UnicodeDecodeError:
         findings.add(name, "not UTF-8 text")
         return None
+    except RecursionError:
+        findings.add(name, "not YAML: nested too deeply")
+        return None
     except (yaml.YAMLError, OSError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or error
@@ -268,7 +271,8 @@ def _explained(problem: Any) -> tuple[str, str]:
         return f"unknown key; allowed are {', '.join(model.model_fields)}", key
     if problem["type"] == "missing":
         return "missing", key
-    return str(problem["msg"]).removeprefix("Value error, "), key
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    return reason.replace("tuple", "list").replace("dictionary", "set of key: value"), key
 
 
 def _with_plain_files(

@@ -116,6 +116,15 @@ def test_broken_csv_is_one_clear_error(folder: FilesFolder, content: bytes, word
     assert words in errors[0]
 
 
+def test_named_encoding_must_be_the_right_one(folder: FilesFolder, deals_entry: Entry) -> None:
+    deals_entry("    encoding: utf-16\n")
+    folder.write("deals.csv", GOOD)
+    (error,) = folder.errors()
+    assert error.startswith("deals.csv: not utf-16 text")
+    folder.write("deals.csv", GOOD.encode("utf-16"))
+    assert folder.errors() == []
+
+
 @pytest.mark.parametrize("name", ["deals.csv.gz", "deals.xlsx", "deals.parquet"])
 def test_file_of_another_kind_is_unreadable(folder: FilesFolder, name: str) -> None:
     folder.write(name, b"this is no such file at all")
@@ -220,6 +229,10 @@ def test_all_errors_of_all_tables_come_at_once(folder: FilesFolder) -> None:
         ),
         ("source_account_id: &a b\nfolder: *a\n", "aliases"),
         ("source_account_id: a\nfolder: nowhere\n", "no such folder"),
+        ("source_account_id: ' a'\n", "[source_account_id]"),
+        ("source_account_id: a\ntables: 5\n", "should be a valid list"),
+        ("source_account_id: " + "[" * 3000, "nested too deeply"),
+        ("!!python/object/apply:os.system [ls]\n", "not YAML"),
         ("source_account_id: a\n", "no tables"),
         ("", "no keys"),
     ],
