@@ -357,12 +357,15 @@ class StoredState:
             ).fetchall()
         return [row[0] for row in found]
 
-    def coverage(self, resource: str, *, account_id: str) -> list[Window]:
+    def coverage(
+        self, resource: str, *, account_id: str, content_hash: str | None = None
+    ) -> list[Window]:
         """Return the time that complete pulls of a resource have read, merged, in order.
 
         Args:
             resource: The resource's name.
             account_id: The source account.
+            content_hash: Only pulls that asked the same question; None takes all.
         """
         if not self._holds(PULLS_TABLE, account_id):
             return []
@@ -373,9 +376,10 @@ class StoredState:
                 from {self._committed(PULLS_TABLE)} as pulls
                 where source_account_id = ? and resource = ? and is_complete
                     and window_start_at < window_end_at
+                    and (cast(? as varchar) is null or content_hash = ?)
                 order by 1, 2
                 """,
-                [account_id, resource],
+                [account_id, resource, content_hash, content_hash],
             ).fetchall()
         return merge_windows(Window(start, end) for start, end in found)
 
@@ -631,6 +635,7 @@ def read_windows(
     account_id: str,
     observed_until_at: datetime,
     kind: PullKind = "window",
+    content_hash: str | None = None,
     parallel: int = 4,
     done_before: int = 0,
 ) -> Iterator[Any]:
@@ -648,18 +653,33 @@ def read_windows(
         account_id: The source account.
         observed_until_at: The server's present.
         kind: Written into `_pulls`.
+        content_hash: Names what is asked; another question must read the same time again.
         parallel: How many windows are read at once.
         done_before: Windows of this resource that earlier chunks of the run read.
     """
     total = done_before + len(windows)
     done = done_before
+
+    def new_pull(window: Window) -> Pull:
+        return Pull(
+            pull_id=new_pull_id(),
+            source_account_id=account_id,
+            resource=table,
+            kind=kind,
+            started_at=utc_now(),
+            window_start_at=window.start,
+            window_end_at=window.end,
+            observed_until_at=observed_until_at,
+            content_hash=content_hash,
+        )
+
     budget.report(table, done, total)
     if len(windows) == 1 or parallel == 1:
         for index, window in enumerate(windows):
             if budget.is_spent:
                 budget.postpone()
                 return
-            pull = _window_pull(table, kind, window, account_id, observed_until_at)
+            pull = new_pull(window)
             before = budget.rows
             yield from land_pull(state, budget, table, pull, read(window, pull.pull_id))
             budget.report(table, done_before + index + 1, total, budget.rows - before)
@@ -673,7 +693,7 @@ def read_windows(
         while waiting or running:
             while waiting and len(running) < parallel and not budget.is_spent:
                 window = waiting.pop()
-                pull = _window_pull(table, kind, window, account_id, observed_until_at)
+                pull = new_pull(window)
                 running[readers.start(window, pull.pull_id)] = _RunningWindow(pull)
             if not running:
                 budget.postpone()
@@ -788,21 +808,6 @@ def _flush_window(state: StoredState, table: str, current: _RunningWindow) -> It
         yield dlt.mark.with_table_name(changed, table)
 
 
-def _window_pull(
-    table: str, kind: PullKind, window: Window, account_id: str, observed_until_at: datetime
-) -> Pull:
-    return Pull(
-        pull_id=new_pull_id(),
-        source_account_id=account_id,
-        resource=table,
-        kind=kind,
-        started_at=utc_now(),
-        window_start_at=window.start,
-        window_end_at=window.end,
-        observed_until_at=observed_until_at,
-    )
-
-
 @contextmanager
 def open_warehouse(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open the warehouse the one way this product does, and close it again.
@@ -875,15 +880,19 @@ def pipeline_for(home: Home, source: str) -> dlt.Pipeline:
         home: The home folder.
         source: The source's name.
     """
-    folder = home.dlt_dir / "pipelines"
-    shutil.rmtree(folder / source, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _working_folder(home, source)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     return dlt.pipeline(
         pipeline_name=source,
-        pipelines_dir=str(folder),
+        pipelines_dir=str(folder.parent),
         destination=dlt.destinations.duckdb(str(home.warehouse)),
         dataset_name=SOURCES[source].dataset,
     )
+
+
+def _working_folder(home: Home, source: str) -> Path:
+    return home.dlt_dir / "pipelines" / source
 
 
 def load_source(
@@ -916,6 +925,7 @@ def load_source(
                     break
     finally:
         run.close()
+        shutil.rmtree(_working_folder(settings.home, definition.name), ignore_errors=True)
     return LoadSummary(
         source=str(ref),
         resources=run.resources,

@@ -34,6 +34,7 @@ from ingest.records import (
     Scrubber,
     from_unix,
     new_pull_id,
+    payload_hash,
     record_batch,
     to_unix,
     utc_now,
@@ -471,6 +472,7 @@ class _Reader:
             read,
             account_id=session.account_id,
             observed_until_at=session.server_now,
+            content_hash=self._question(endpoint),
             parallel=session.options.parallel_windows,
             done_before=max(total - len(windows), 0),
         )
@@ -485,10 +487,26 @@ class _Reader:
         )
         return missing_windows(
             Window(session.first_moment, session.server_now),
-            self._state.coverage(endpoint.table, account_id=session.account_id),
+            self._state.coverage(
+                endpoint.table,
+                account_id=session.account_id,
+                content_hash=self._question(endpoint),
+            ),
             overlap=timedelta(seconds=0 if endpoint.table in session.begun else overlap),
             longest=longest,
         )
+
+    def _question(self, endpoint: Endpoint) -> str:
+        """Return a name for what is asked of a list and how it lands.
+
+        More event types, more parts of a record or another privacy rule make the time that was
+        read before unread; unchanged records are not stored again.
+        """
+        settings = self._session.settings
+        asked = [endpoint.path, str(endpoint.params.get("with", "")), settings.personal_data]
+        if endpoint.reading == "events":
+            asked += sorted(self._session.options.event_types)
+        return payload_hash("\n".join(asked).encode())
 
     def _is_short(self, endpoint: Endpoint) -> bool:
         session = self._session
@@ -524,6 +542,7 @@ class _Reader:
                 kind="delta",
                 started_at=utc_now(),
                 observed_until_at=session.server_now,
+                content_hash=self._question(endpoint),
             )
             descent = _Descent(endpoint, session, budget, gap)
             before = budget.rows

@@ -53,7 +53,8 @@ class Company:
             f"""
             select record_id, payload from (
                 select r.*, row_number() over (
-                    partition by record_id order by l.inserted_at desc, p.finished_at desc, cursor_at desc nulls last
+                    partition by record_id order by
+                        l.inserted_at desc, p.finished_at desc, cursor_at desc nulls last
                 ) as place
                 from raw_amocrm.{table} as r
                 join raw_amocrm._pulls as p on p.pull_id = r.pull_id and p.is_complete

@@ -116,10 +116,10 @@ def serve(account: Account) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             self._send(*_answer(account, self.path, self.headers.get("Authorization", "")))
 
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self._send(*_refresh(account, body))
 

@@ -163,7 +163,10 @@ def test_invoices_are_read_from_their_catalog_or_recorded_as_not_connected(
     company: Company, account: Account
 ) -> None:
     company.load()
-    pull = "select row_count, is_complete, content_hash from raw_amocrm._pulls where resource = 'invoices'"
+    pull = (
+        "select row_count, is_complete, content_hash from raw_amocrm._pulls "
+        "where resource = 'invoices'"
+    )
     assert company.ask(pull) == [(0, True, "not_connected")]
     account.catalog = 1209
     account.rows["invoices"] = [
@@ -216,7 +219,8 @@ def test_a_backfill_goes_on_after_its_last_committed_window(
     assert not [start for start in asked if NOW - 29 * DAY < start < NOW - 600]
     assert len(company.live("contacts")) == 1000
     assert company.ask(
-        "select count(*), count(distinct record_id) from raw_amocrm.contacts as c join raw_amocrm._pulls as p on p.pull_id = c.pull_id and p.is_complete"
+        "select count(*), count(distinct record_id) from raw_amocrm.contacts "
+        "where pull_id in (select pull_id from raw_amocrm._pulls where is_complete)"
     ) == [(1000, 1000)]
 
 
@@ -281,3 +285,11 @@ def test_links_that_repeat_the_query_are_no_change(company: Company, account: Ac
     company.load()
     account.rows["leads"][0]["_links"]["self"]["href"] += "&limit=250"
     assert company.load().rows_stored == 0
+
+
+def test_a_new_event_type_is_read_from_the_beginning(company: Company, account: Account) -> None:
+    account.rows["events"] = [event(1, NOW - 40 * DAY), event(2, NOW - 40 * DAY, "nps_rate_added")]
+    company.load()
+    summary = company.load(event_types="lead_status_changed,nps_rate_added")
+    assert summary.resources["events"].rows_stored == 1
+    assert len(company.live("events")) == 2

@@ -1,0 +1,232 @@
+"""Pace, patience and verdicts of the shared HTTP client, without a network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+from time import monotonic
+from typing import Any
+
+import httpx
+import pytest
+
+from ingest.errors import (
+    AuthenticationError,
+    RateLimitError,
+    SourceContractError,
+    UnreachableError,
+)
+from ingest.http import (
+    ApiClient,
+    RateLimiter,
+    RetryPolicy,
+    Verdict,
+    classify_by_status,
+    retry_after_seconds,
+)
+
+Answer = Callable[[httpx.Request], httpx.Response]
+JSON = {"Content-Type": "application/json"}
+
+
+class Time:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def client(answer: Answer, time: Time | None = None, **more: Any) -> ApiClient:
+    clock = time or Time()
+    return ApiClient(
+        "https://api.example/v1",
+        account="some:main",
+        limiter=RateLimiter(1000.0, clock=clock, sleep=clock.sleep),
+        classify=more.pop("classify", classify_by_status("some:main")),
+        sleep=clock.sleep,
+        transport=httpx.MockTransport(answer),
+        **more,
+    )
+
+
+def answers(*given: httpx.Response | Exception) -> Answer:
+    waiting = list(given)
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        now = waiting.pop(0)
+        if isinstance(now, Exception):
+            raise now
+        return now
+
+    return answer
+
+
+def good(body: Any = None, **headers: str) -> httpx.Response:
+    return httpx.Response(200, json=body or {}, headers=headers)
+
+
+def test_turns_are_evenly_spaced() -> None:
+    time = Time()
+    limiter = RateLimiter(7.0, clock=time, sleep=time.sleep)
+    moments = []
+    for _ in range(15):
+        limiter.wait_for_turn()
+        moments.append(time.now)
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    assert gaps == pytest.approx([1 / 7] * 14)
+
+
+def test_threads_share_one_pace() -> None:
+    limiter = RateLimiter(200.0)
+    moments: list[float] = []
+
+    def work() -> None:
+        for _ in range(10):
+            limiter.wait_for_turn()
+            moments.append(0.0)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    started = monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(moments) == 40
+    assert monotonic() - started >= 39 / 200
+
+
+def test_slowing_down_halves_the_pace_and_good_answers_restore_it() -> None:
+    time = Time()
+    limiter = RateLimiter(10.0, clock=time, sleep=time.sleep)
+    limiter.slow_down(5.0)
+    assert limiter.interval_seconds == pytest.approx(0.2)
+    limiter.wait_for_turn()
+    assert time.now >= 5.0
+    for _ in range(50):
+        limiter.note_success()
+    assert limiter.interval_seconds == pytest.approx(0.1)
+
+
+def test_retry_after_is_obeyed_in_seconds_and_as_a_date() -> None:
+    time = Time()
+    api = client(answers(httpx.Response(429, headers={"Retry-After": "17"}), good()), time)
+    api.get_json("x")
+    assert 17.0 in time.slept
+    dated = httpx.Response(
+        429,
+        headers={
+            "Date": "Fri, 21 Nov 2025 10:00:00 GMT",
+            "Retry-After": "Fri, 21 Nov 2025 10:00:30 GMT",
+        },
+    )
+    assert retry_after_seconds(dated) == 30.0
+    assert retry_after_seconds(httpx.Response(429, headers={"Retry-After": "soon"})) is None
+
+
+def test_without_retry_after_pauses_grow() -> None:
+    time = Time()
+    busy = [httpx.Response(503, text="busy") for _ in range(4)]
+    client(answers(*busy, good()), time).get_json("x")
+    assert [pause for pause in time.slept if pause >= 1] == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_a_very_long_retry_after_is_told_and_not_slept() -> None:
+    time = Time()
+    api = client(answers(httpx.Response(429, headers={"Retry-After": "86400"})), time)
+    with pytest.raises(RateLimitError, match="86400"):
+        api.get_json("x")
+    assert max(time.slept, default=0.0) < 1
+
+
+def test_patience_ends_with_the_cause() -> None:
+    policy = RetryPolicy(attempts=3)
+    with pytest.raises(RateLimitError, match="slowing down"):
+        client(answers(*[httpx.Response(429)] * 3), policy=policy).get_json("x")
+    with pytest.raises(UnreachableError, match="502"):
+        client(answers(*[httpx.Response(502)] * 3), policy=policy).get_json("x")
+    with pytest.raises(UnreachableError, match="time-out"):
+        client(answers(*[httpx.ReadTimeout("")] * 3), policy=policy).get_json("x")
+    with pytest.raises(UnreachableError, match="no connection"):
+        client(answers(*[httpx.ConnectError("refused")] * 3), policy=policy).get_json("x")
+
+
+def test_a_passing_failure_is_survived() -> None:
+    api = client(answers(httpx.ConnectError("x"), httpx.Response(500), good({"a": 1})))
+    assert api.get_json("x") == {"a": 1}
+
+
+def test_html_where_json_is_due_is_never_parsed() -> None:
+    page = httpx.Response(200, headers={"Content-Type": "text/html"}, text="<html>login</html>")
+    with pytest.raises(SourceContractError, match="text/html"):
+        client(answers(page)).get_json("x")
+    torn = httpx.Response(200, headers=JSON, content=b'{"a": ')
+    with pytest.raises(SourceContractError, match="broken JSON"):
+        client(answers(torn)).get_json("x")
+
+
+def test_204_is_nothing() -> None:
+    assert client(answers(httpx.Response(204))).get_json("x") is None
+
+
+def test_unauthorized_renews_once_and_repeats_once() -> None:
+    renewed: list[int] = []
+    api = client(
+        answers(httpx.Response(401), good({"a": 1})), renew_credentials=lambda: renewed.append(1)
+    )
+    assert api.get_json("x") == {"a": 1}
+    again = client(answers(*[httpx.Response(401)] * 2), renew_credentials=lambda: None)
+    with pytest.raises(AuthenticationError, match="not accepted"):
+        again.get_json("x")
+    assert renewed == [1]
+
+
+def test_waiting_is_bounded_by_time_and_no_failure() -> None:
+    time = Time()
+
+    def classify(response: httpx.Response) -> Verdict:
+        return Verdict("wait", wait_seconds=20.0) if response.status_code == 201 else Verdict("ok")
+
+    api = client(answers(*[httpx.Response(201)] * 9, good()), time, classify=classify)
+    api.request("POST", "reports", json={})
+    assert time.now >= 180
+    short = RetryPolicy(longest_wait_seconds=50)
+    hopeless = client(answers(*[httpx.Response(201)] * 9), classify=classify, policy=short)
+    with pytest.raises(RateLimitError, match="not ready"):
+        hopeless.request("POST", "reports", json={})
+
+
+def test_the_first_date_is_the_servers_present() -> None:
+    api = client(
+        answers(
+            good(Date="Fri, 21 Nov 2025 10:00:00 GMT"), good(Date="Fri, 21 Nov 2025 11:00:00 GMT")
+        )
+    )
+    assert api.server_now is None
+    api.get_json("x")
+    api.get_json("x")
+    assert str(api.server_now) == "2025-11-21 10:00:00"
+
+
+def test_credentials_go_to_the_accounts_host_only_and_into_no_message() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(418, text="secret-token")
+
+    api = client(answer, credentials=lambda: {"Authorization": "Bearer secret-token"})
+    with pytest.raises(SourceContractError) as caught:
+        api.get_json("http://elsewhere.example/v1/page?x=secret-token")
+    assert asked[0].url.host == "api.example"
+    assert asked[0].url.scheme == "https"
+    assert "secret-token" not in str(caught.value)
+    assert caught.value.__cause__ is None

@@ -1,0 +1,287 @@
+"""What leaves personal data, and what the key survives."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.config import Home, load_settings
+from ingest.errors import ConfigurationError
+from ingest.privacy import Privacy, PrivacyRules, key_fingerprint, load_key, normal_phone
+from ingest.sources.amocrm.personal_data import rules_for
+
+
+@pytest.fixture(scope="module")
+def privacy(tmp_path_factory: pytest.TempPathFactory) -> Privacy:
+    return Privacy(load_settings({"VORONKA_HOME": str(tmp_path_factory.mktemp("home"))}))
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["+7 (916) 123-45-67", "8 916 123 45 67", "89161234567", "79161234567", "9161234567"],
+)
+def test_one_phone_has_one_token_however_it_is_written(privacy: Privacy, written: str) -> None:
+    assert normal_phone(written) == "+79161234567"
+    assert privacy.hash_phone(written) == privacy.hash_phone(79161234567)
+    masked = privacy.mask_text(f"Заявка, тел.{written}, Сергей")
+    assert "ph_" in masked
+    assert "123" not in masked.replace(masked[masked.index("ph_") :][:35], "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Сделка 123456",
+        "Заказ 1763000000",
+        "2026-11-21 10:00",
+        "GA1.2.1234567890.1763000000",
+        "yclid=7123456789012345678",
+        "4e316440-4122-4cad-b121-970988212345",
+        "банер 71234567890abc",
+        "21.11.2026 10",
+    ],
+)
+def test_ids_dates_and_client_ids_are_no_phones(privacy: Privacy, text: str) -> None:
+    assert privacy.mask_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "тел89161234567Иван",
+        "(495) 123-45-67",
+        "https://x.example/?phone=%2B79161234567&a=1",
+        "375291234567",
+        "звонить 123-45-67",
+        "+44 20 7946 0958",
+        "ivan.petrov@mail.example",
+    ],
+)
+def test_contacts_inside_texts_become_tokens(privacy: Privacy, text: str) -> None:
+    masked = privacy.mask_text(text)
+    assert "ph_" in masked or "em_" in masked
+    assert not any(part in masked for part in ("4567", "1234567", "0958", "ivan.petrov"))
+
+
+def test_mail_tokens_keep_kind_and_domain(privacy: Privacy) -> None:
+    assert privacy.hash_email("Info@Firm.Example").endswith(":f:firm.example")
+    personal = privacy.hash_email("ivan@firm.example")
+    assert personal.endswith(":p:firm.example")
+    assert personal == privacy.hash_email(" IVAN@firm.example ")
+
+
+def test_advertising_ids_pass_as_they_are(privacy: Privacy) -> None:
+    assert privacy.mask_tag("79161234567") == "79161234567"
+    assert "ph_" in privacy.mask_tag("тел +7 916 123-45-67")
+
+
+def test_of_a_sole_traders_firm_only_the_form_stays(privacy: Privacy) -> None:
+    assert privacy.mask_company("ИП Петров Иван Сергеевич") == "ИП"
+    assert privacy.mask_company("ООО «Ипотека»") == "ООО «Ипотека»"
+
+
+def scrubbed(privacy: Privacy, table: str, record: object, *, names: bool = False) -> str:
+    rules = rules_for(table, keep_sales_rep_names=names)
+    copy = orjson.loads(orjson.dumps(record))
+    scrub = privacy.scrubber(rules)
+    assert scrub is not None
+    return orjson.dumps(scrub(copy)).decode()
+
+
+def test_contacts_lose_names_and_keep_identity(privacy: Privacy) -> None:
+    record = {
+        "id": 1,
+        "name": "Петров Иван",
+        "first_name": "Иван",
+        "last_name": "Петров",
+        "custom_fields_values": [
+            {
+                "field_id": 1,
+                "field_code": "PHONE",
+                "field_type": "multitext",
+                "values": [{"value": 79161234567}],
+            },
+            {
+                "field_id": 2,
+                "field_code": "EMAIL",
+                "field_type": "multitext",
+                "values": [{"value": "petrov@mail.example"}],
+            },
+            {
+                "field_id": 3,
+                "field_name": "ФИО",
+                "field_type": "text",
+                "values": [{"value": "Петров"}],
+            },
+            {
+                "field_id": 4,
+                "field_name": "Дата",
+                "field_type": "birthday",
+                "values": [{"value": 1}],
+            },
+            {
+                "field_id": 5,
+                "field_name": "Адрес",
+                "field_type": "smart_address",
+                "values": [{"value": "Тверская"}],
+            },
+            {
+                "field_id": 6,
+                "field_name": "Telegram",
+                "field_type": "multitext",
+                "values": [{"value": "@petrov"}],
+            },
+        ],
+        "_embedded": {"tags": [{"id": 1, "name": "VIP"}], "companies": [{"id": 5}]},
+    }
+    text = scrubbed(privacy, "contacts", record)
+    assert not [
+        part for part in ("Петров", "Иван", "9161234567", "petrov", "Тверская") if part in text
+    ]
+    assert "VIP" in text
+    assert privacy.hash_phone("+79161234567") in text
+
+
+def test_notes_tasks_and_metadata_lose_texts_and_people(privacy: Privacy) -> None:
+    note = {
+        "id": 1,
+        "note_type": "call_in",
+        "params": {
+            "uniq": "8f52d38a",
+            "duration": 60,
+            "source": "telephony",
+            "link": "https://rec.example/79161234567.mp3",
+            "phone": 79161234567,
+            "call_result": "Позвонить Ивану",
+            "call_status": 4,
+            "call_responsible": "Мария Сидорова",
+            "from": {"name": "Иван", "email": "ivan@mail.example"},
+        },
+    }
+    text = scrubbed(privacy, "contact_notes", note)
+    assert not [
+        part for part in ("916123", "Иван", "Сидорова", "rec.example", "ivan@") if part in text
+    ]
+    assert '"duration":60' in text
+    assert '"call_status":4' in text
+    assert "telephony" in text
+    assert '"call_responsible":"501"' in scrubbed(
+        privacy, "lead_notes", {"id": 1, "params": {"call_responsible": "501"}}
+    )
+    task = {
+        "id": 1,
+        "text": "Позвонить Ивану",
+        "result": {"text": "дозвонились"},
+        "task_type_id": 1,
+    }
+    assert "vonit" not in scrubbed(privacy, "tasks", task)
+    assert "озвон" not in scrubbed(privacy, "tasks", task)
+    unsorted = {
+        "uid": "a" * 40,
+        "metadata": {
+            "from": "7999999999",
+            "phone": 7999999999,
+            "ip": "192.0.2.1",
+            "client": {"name": "Иван"},
+        },
+        "_embedded": {
+            "contacts": [{"id": 1, "name": "Иван", "first_name": "Иван"}],
+            "leads": [{"id": 2, "name": "+79161234567"}],
+        },
+    }
+    text = scrubbed(privacy, "unsorted", unsorted)
+    assert not [part for part in ("99999999", "192.0", "Иван", "916123") if part in text]
+
+
+def test_names_of_users_stay_only_when_asked_for(privacy: Privacy) -> None:
+    user = {"id": 1, "name": "Мария", "email": "maria@firm.example", "phone_number": "+79161234567"}
+    assert "Мария" not in scrubbed(privacy, "users", user)
+    kept = scrubbed(privacy, "users", user, names=True)
+    assert "Мария" in kept
+    assert "maria@" not in kept
+    assert "916123" not in kept
+
+
+def test_invoices_lose_the_payers_name(privacy: Privacy) -> None:
+    def field(value: object) -> dict[str, object]:
+        return {
+            "id": 1,
+            "custom_fields_values": [
+                {
+                    "field_id": 2,
+                    "field_code": "PAYER",
+                    "field_type": "payer",
+                    "values": [{"value": value}],
+                }
+            ],
+        }
+
+    person = {"name": "Иван", "entity_id": 77, "entity_type": "contacts"}
+    firm = {"name": "ООО Ромашка", "entity_id": 78, "entity_type": "companies"}
+    assert "Иван" not in scrubbed(privacy, "invoices", field(person))
+    assert "Ромашка" in scrubbed(privacy, "invoices", field(firm))
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_scrubbing_never_breaks_a_shape(privacy: Privacy, value: object) -> None:
+    found = privacy.scrub(value, PrivacyRules())
+    assert type(found) is type(value)
+
+
+def home(path: Path) -> Home:
+    return load_settings({"VORONKA_HOME": str(path)}).home
+
+
+def test_the_key_is_private_has_a_backup_and_is_used_again(tmp_path: Path) -> None:
+    place = home(tmp_path)
+    assert key_fingerprint(place) is None
+    key = load_key(place)
+    assert load_key(place) == key
+    assert stat.S_IMODE(place.privacy_key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(place.privacy_key_backup.stat().st_mode) == 0o600
+    assert place.privacy_key.read_text() == place.privacy_key_backup.read_text()
+    fingerprint = key_fingerprint(place)
+    assert fingerprint is not None
+    assert key.hex() not in fingerprint
+    assert home(tmp_path / "other").root != place.root
+    assert load_key(home(tmp_path / "other")) != key
+
+
+def test_a_changed_lost_or_open_key_is_an_error(tmp_path: Path) -> None:
+    place = home(tmp_path)
+    first = load_key(place).hex()
+    place.privacy_key.write_text("ab" * 32)
+    with pytest.raises(ConfigurationError, match="differs"):
+        load_key(place)
+    place.privacy_key_backup.write_text("ab" * 32)
+    with pytest.raises(ConfigurationError, match="changed"):
+        load_key(place)
+    place.privacy_key.write_text("damaged")
+    with pytest.raises(ConfigurationError, match="damaged"):
+        load_key(place)
+    place.privacy_key.unlink()
+    with pytest.raises(ConfigurationError, match="gone"):
+        load_key(place)
+    place.privacy_key.write_text(first)
+    place.privacy_key_backup.write_text(first)
+    place.privacy_key.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        load_key(place)
+
+
+def test_keeping_personal_data_makes_no_key(tmp_path: Path) -> None:
+    settings = load_settings({"VORONKA_HOME": str(tmp_path), "VORONKA_PERSONAL_DATA": "keep"})
+    kept = Privacy(settings)
+    assert kept.mask_text("+79161234567") == "+79161234567"
+    assert kept.scrubber(PrivacyRules()) is None
+    assert not settings.home.privacy_key.exists()
