@@ -371,7 +371,7 @@ class Tab(_Strict):
 class Owner(_Strict):
     """Who answers for a dashboard (dbt exposure)."""
 
-    name: Words
+    name: Localised
     email: Words | None = None
 
 
@@ -424,7 +424,7 @@ def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, _ in node.value:
         if key_node.tag == "tag:yaml.org,2002:merge":
             continue
-        key = loader.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+        key = loader.construct_object(key_node, deep=True)
         if key in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f'"{key}" is given twice', key_node.start_mark

@@ -236,12 +236,12 @@ class _Gathered:
         self.fresh_until: dt.datetime | None = self._first("rpt_owner_panel", "fresh_until_at")
         currency = generated_from.get("currency_code")
         currency = currency or self._first("rpt_owner_panel", "currency_code")
-        zone = str(generated_from.get("time_zone") or "UTC")
+        zone = generated_from.get("time_zone") or self._first("rpt_owner_panel", "time_zone")
         fresh = self.fresh_until
         self.writer = Writer(
             locale="ru",
             currency=str(currency) if currency else None,
-            zone=ZoneInfo(zone),
+            zone=ZoneInfo(str(zone or "UTC")),
             year=fresh.year if fresh is not None else None,
         )
         self._definitions = self._read_definitions()
@@ -303,10 +303,10 @@ class _Gathered:
         newest_first = kind.kind != "category"
         named = [value for value in kind.values if value in found]
         others = sorted(found - set(named), reverse=newest_first)
-        shown: list[str | None] = [*named, *others][: kind.page_options]
+        shown = [*named, *others][: kind.page_options]
         if kind.default is None:
             return [None, *shown]
-        return shown if kind.default in shown else [kind.default, *shown]
+        return [*shown] if kind.default in shown else [kind.default, *shown]
 
     def _control(self, file: DashboardFile, key: str, writer: Writer) -> Control:
         kind = file.dashboard.filters[key]
@@ -357,7 +357,7 @@ class _Gathered:
             title=dashboard.title.in_(locale),
             description=dashboard.description.in_(locale),
             methodology=dashboard.methodology.in_(locale),
-            owner=dashboard.owner.name,
+            owner=dashboard.owner.name.in_(locale),
             controls=tuple(
                 one for one in controls.values() if len(one.options) > 1 and one not in hosted
             ),

@@ -7,6 +7,7 @@ reads the same whichever language is on; only the decimal mark and the words dif
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
@@ -152,7 +153,8 @@ class Writer:
     def moment(self, value: Any) -> str:
         """Return a moment in the company's zone: "16 ноября, 23:40"."""
         local = self._local(value)
-        return f"{self.date(local.date())}, {local:%H:%M}"
+        zone = " UTC" if self.zone.key == "UTC" else ""
+        return f"{self.date(local.date())}, {local:%H:%M}{zone}"
 
     def week(self, value: Any) -> str:
         """Return the week that starts on `value`: "10–16 ноября"."""
@@ -211,7 +213,7 @@ class Writer:
         Returns:
             The text.
         """
-        if value is None or (isinstance(value, float) and value != value):
+        if value is None or (isinstance(value, float) and math.isnan(value)):
             return ABSENT
         match kind:
             case "integer":

@@ -6,6 +6,7 @@ Templates and the terminal only write down what stands here; nothing is computed
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,12 @@ class Cell:
     href: str | None = None
     tone: Tone = "plain"
     bar: float | None = None
+
+    @property
+    def kind(self) -> str:
+        """Return its style classes: a number, words, or nothing to say."""
+        kind = "num" if self.is_number else "words" if len(self.text) > 24 else "word"
+        return f"{kind} none" if self.text == ABSENT else kind
 
 
 @dataclass(frozen=True)
@@ -350,7 +357,9 @@ def _number(scribe: Scribe, card: NumberCard, rows: Sequence[Row]) -> View:
             facts=(period, *scribe.closing()),
             lines=(f"{title}: {words}" + (f" ({missing})" if missing else ""),),
         )  # fmt: skip
-    note = scribe.say("without", missing=missing) if state == "partial" and missing else ""
+    # What stands in brackets explains; on a tile two words must do, the rest is one tap deeper.
+    short = missing.split(" (")[0]
+    note = scribe.say("without", missing=short) if state == "partial" and missing else ""
     value = row[card.value]
     if value is None:
         words = scribe.say("nothing_to_count")
@@ -412,7 +421,9 @@ def _number_facts(scribe: Scribe, card: NumberCard, row: Row, change: Change | N
     if card.plan and row[card.plan] is not None:
         facts.append(Fact(scribe.say("plan"), scribe.text(row, card.plan)))
     if card.state and row[card.state] == "partial":
-        facts.append(Fact(scribe.say("state"), scribe.say("state_partial")))
+        missing = str(scribe.raw(row, card.missing) or "") if card.missing else ""
+        said = scribe.say("without", missing=missing) if missing else scribe.say("state_partial")
+        facts.append(Fact(scribe.say("state"), said))
     return facts
 
 
@@ -767,7 +778,7 @@ def _chart(scribe: Scribe, card: ChartCard, rows: Sequence[Row]) -> View:
 def _axis_text(scribe: Scribe, tick: float, kind: Format) -> str:
     writer = scribe.writer
     if kind == "ratio":
-        return writer.change(tick)
+        return writer.change(tick).replace(",0", "").replace(".0", "")
     for size, ru, en in ((1e9, "млрд", "B"), (1e6, "млн", "M"), (1e3, "тыс.", "k")):
         if abs(tick) >= size:
             scaled = tick / size
@@ -818,7 +829,7 @@ def _funnel(scribe: Scribe, card: FunnelCard, rows: Sequence[Row]) -> View:
     counts = [_float(row[card.value]) or 0.0 for row in rows]
     if not rows or max(counts) <= 0:
         return scribe.empty("funnel")
-    lost = [0.0, *(before - after for before, after in zip(counts, counts[1:], strict=False))]
+    lost = [0.0, *(before - after for before, after in itertools.pairwise(counts))]
     worst = max(range(len(lost)), key=lambda at: lost[at])
     top = max(counts)
     steps = []

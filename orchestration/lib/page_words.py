@@ -107,9 +107,12 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "made_at": ("Page made {moment}", "Страница собрана {moment}"),
     "run": ("run {run}", "запуск {run}"),
     "sources": ("Sources: {names}", "Источники: {names}"),
-    "chart_of": ("{title}: {n} values from {low} to {high}", "{title}: {n} значений, от {low} до {high}"),
+    "chart_of": (
+        "{title}: {n} values from {low} to {high}",
+        "{title}: {n} значений, от {low} до {high}",
+    ),
     "methodology": ("Method", "Методика"),
-    "answers": ("Answers for it: {name}", "Отвечает: {name}"),
+    "answers": ("Answers for it: {name}", "Отвечает {name}"),
 }  # fmt: skip
 
 WORDS: Mapping[str, Localised] = {key: Localised(en=en, ru=ru) for key, (en, ru) in _WORDS.items()}

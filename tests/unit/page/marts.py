@@ -8,54 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import yaml
 
-FRESH = dt.datetime(2026, 11, 21, 20, 40)
+FRESH = dt.datetime.fromisoformat("2026-11-21T20:40:00")
 HOSTILE = """"><script>alert('x')</script>=HYPERLINK("http://evil") & Ко"""
 
-_TABLES = {
-    "dim_metrics": "metric_id text, version bigint, name_en text, name_ru text, "
-    "definition_en text, definition_ru text, valid_from_date date",
-    "dim_deals": "deal_key text, source_system text, source_account_id text, deal_id text, "
-    "deal_url text, deal_name text, customer_key text, pipeline_id text, stage_key text, "
-    "outcome text, created_at timestamp, closed_at timestamp, deal_amount decimal(18,2), "
-    "channel text, deal_kind text, is_deleted boolean",
-    "dim_pipeline_stages": "stage_version_key text, stage_key text, pipeline_id text, "
-    "pipeline_name text, pipeline_role text, stage_id text, stage_name text, "
-    "stage_position integer, stage_category text, is_current boolean, is_deleted boolean",
-    "dim_campaigns": "campaign_key text, platform text, campaign_id text, campaign_name text, "
-    "channel text",
-    "fct_deal_rejections": "rejection_key text, deal_key text, loss_number bigint, "
-    "rejected_at timestamp, from_stage_key text, reason_category text, reason text, "
-    "channel text, deal_amount decimal(18,2), is_superseded boolean",
-    "rpt_owner_panel": "period_type text, period_start_date date, period_end_date date, "
-    "metric_id text, value double, value_low double, value_high double, n bigint, "
-    "plan_value double, previous_mean_value double, state text, missing text, missing_en text, "
-    "missing_ru text, fresh_until_at timestamp, is_complete boolean, elapsed_ratio double, "
-    "run_rate_value double, currency_code text",
-    "rpt_deal_bridge": "period_type text, period_start_date date, step text, "
-    "step_position integer, deal_count bigint, kind_deal_count bigint",
-    "rpt_funnel_conversions": "definition_id text, cohort_month_date date, "
-    "source_account_id text, pipeline_id text, from_step text, to_step text, "
-    "from_step_position integer, to_step_position integer, numerator_count bigint, "
-    "denominator_count bigint, conversion_ratio double, conversion_low_ratio double, "
-    "conversion_high_ratio double, is_mature boolean, imputed_ratio double, "
-    "cohort_window_days integer",
-    "rpt_stage_transition_matrix": "month_date date, pipeline_id text, from_stage_key text, "
-    "from_stage_name text, to_stage_key text, to_stage_name text, row_kind text, "
-    "transition_count bigint, open_visit_count bigint, share_of_exits_ratio double, "
-    "mean_dwell_seconds decimal(18,6), median_dwell_seconds decimal(18,6)",
-    "rpt_rejection_matrix": "month_date date, from_stage_key text, stage_name text, "
-    "reason_category text, reason text, channel text, rejection_count bigint, "
-    "deal_amount decimal(18,2)",
-    "rpt_channel_economics_monthly": "month_date date, attribution_model text, channel text, "
-    "campaign_key text, spend_amount decimal(18,2), impression_count bigint, "
-    "click_count bigint, lead_count bigint, won_weight decimal(18,12), "
-    "won_amount decimal(18,2), cost_per_lead_amount decimal(18,2), "
-    "cost_per_won_amount decimal(18,2), return_on_ad_spend_ratio double",
-    "rpt_data_trust": "source_account_id text, check_id text, check_name_en text, "
-    "check_name_ru text, status text, value double, limit_value double, unit text, "
-    "row_count bigint, what_to_do_en text, what_to_do_ru text",
-}
+_MODELS = Path(__file__).resolve().parents[3] / "dbt_project" / "models" / "marts"
+
+
+def contracts() -> dict[str, dict[str, str]]:
+    """Return the columns of every mart with their types, as the models' contracts state them."""
+    found: dict[str, dict[str, str]] = {}
+    for path in sorted(_MODELS.rglob("*.yml")):
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
+            columns = {
+                column["name"]: column["data_type"]
+                for column in model.get("columns", [])
+                if "data_type" in column
+            }
+            if columns:
+                found[model["name"]] = columns
+    return found
+
 
 _METRICS = {
     "came": ("People who came", "Пришло людей"),
@@ -73,7 +47,7 @@ _REASONS = (
     ("competitor", "Ушёл к конкуренту"),
     ("not_target", "Не наш клиент"),
     ("expired", "Закрыто по сроку"),
-    ("unknown", None),
+    ("not_given", None),
 )
 _CHANNELS = ("yandex_direct", "organic", "vk_ads", "avito", "referral", "direct", "unattributed")
 
@@ -92,7 +66,8 @@ def write_marts(path: Path, company: str = "full") -> Path:
     path.unlink(missing_ok=True)
     connection = duckdb.connect(str(path))
     connection.execute("create schema marts")
-    for name, columns in _TABLES.items():
+    for name, types in contracts().items():
+        columns = ", ".join(f"{column} {kind}" for column, kind in types.items())
         connection.execute(f"create table marts.{name} ({columns})")
     if company != "empty":
         _Company(connection, company).fill()
@@ -178,7 +153,7 @@ class _Company:
                     "earned": round(sold - spend, 2), "recoverable": None,
                 }  # fmt: skip
                 if self.kind == "bare":
-                    values |= {"paid": None, "acquisition_cost": None}
+                    values |= {"paid": None, "acquisition_cost": None, "earned": None}
                 for metric, value in values.items():
                     if metric == "recoverable":
                         continue
@@ -189,7 +164,14 @@ class _Company:
                         None: (None, None),
                         "payments": ("invoices and payments", "счета и оплаты"),
                         "ad_spend": ("ad spend", "расходы на рекламу"),
-                        "costs": ("cost of goods, salaries", "себестоимость, зарплаты"),
+                        "costs": (
+                            "costs of goods and salaries (shown: sold minus advertising)",
+                            "себестоимость и зарплаты (показано: продано минус реклама)",
+                        ),
+                        "full_costs": (
+                            "salaries, tools and agencies (only advertising is counted)",
+                            "зарплаты, сервисы и подрядчики (учтена только реклама)",
+                        ),
                     }[missing]
                     plan = None
                     if period_type == "month" and self.kind == "full":
@@ -221,7 +203,9 @@ class _Company:
         if self.kind == "bare" and metric == "acquisition_cost":
             return "not_connected", "ad_spend"
         if metric == "earned":
-            return "partial", "costs"
+            return ("not_connected", "ad_spend") if self.kind == "bare" else ("partial", "costs")
+        if metric == "acquisition_cost":
+            return "partial", "full_costs"
         return "known", None
 
     def _bridge(self) -> None:
@@ -251,19 +235,22 @@ class _Company:
             for definition in ("cohort_reached_or_beyond", "cohort_any", "cohort_strict"):
                 factor = {"cohort_any": 0.97, "cohort_strict": 0.86}.get(definition, 1.0)
                 counts = [round(total * r * (factor if i else 1)) for i, r in enumerate(reached)]
-                pairs = [(0, to) for to in range(2, len(steps))]
-                pairs += [(at, at + 1) for at in range(len(steps) - 1)]
-                for one, two in pairs:
+                for to in range(1, len(steps)):
+                    ratio = counts[to] / counts[0]
                     rows.append(
                         {
                             "definition_id": definition, "cohort_month_date": month,
-                            "source_account_id": "900", "pipeline_id": "1",
-                            "from_step": steps[one], "to_step": steps[two],
-                            "from_step_position": one, "to_step_position": two,
-                            "numerator_count": counts[two], "denominator_count": counts[one],
-                            "conversion_ratio": counts[two] / counts[one],
-                            "conversion_low_ratio": counts[two] / counts[one] * 0.9,
-                            "conversion_high_ratio": min(1, counts[two] / counts[one] * 1.1),
+                            "source_system": "amocrm", "source_account_id": "900",
+                            "pipeline_id": "1", "from_step": "entry",
+                            "to_step": "won" if steps[to] == "won" else str(to),
+                            "from_step_name": "entry", "to_step_name": steps[to],
+                            "from_step_position": 0, "to_step_position": to,
+                            "numerator_count": counts[to], "denominator_count": counts[0],
+                            "conversion_ratio": ratio, "conversion_low_ratio": ratio * 0.9,
+                            "conversion_high_ratio": min(1, ratio * 1.1),
+                            "from_previous_numerator_count": counts[to],
+                            "from_previous_denominator_count": counts[to - 1],
+                            "from_previous_ratio": counts[to] / counts[to - 1],
                             "is_mature": back > 1, "imputed_ratio": 0.04,
                             "cohort_window_days": 60,
                         }
@@ -280,6 +267,7 @@ class _Company:
             [
                 {
                     "stage_version_key": f"v{n}", "stage_key": f"amocrm:900:1:{n}",
+                    "source_system": "amocrm", "source_account_id": "900",
                     "pipeline_id": "1", "pipeline_name": "Продажи", "pipeline_role": "sales",
                     "stage_id": str(n), "stage_name": name, "stage_position": n,
                     "stage_category": "open", "is_current": True, "is_deleted": False,
@@ -322,7 +310,7 @@ class _Company:
                         {
                             "month_date": month, "from_stage_key": f"amocrm:900:1:{stage}",
                             "stage_name": self.names[stage], "reason_category": category,
-                            "reason": reason, "channel": _CHANNELS[weight % 4],
+                            "reason": reason or "unknown", "channel": _CHANNELS[weight % 4],
                             "rejection_count": count, "deal_amount": count * 61_500,
                         }
                     )  # fmt: skip
@@ -332,7 +320,7 @@ class _Company:
             url = f"https://demo.amocrm.ru/leads/detail/{4300 + number}"
             if self.kind == "hostile" and number == 1:
                 url = "javascript:alert(1)"
-            lost = dt.datetime(2026, 11, 20, 9) - dt.timedelta(hours=7 * number)
+            lost = dt.datetime.fromisoformat("2026-11-20T09:00:00") - dt.timedelta(hours=7 * number)
             key = f"amocrm:900:{4300 + number}"
             deals.append(
                 {
@@ -398,24 +386,32 @@ class _Company:
 
     def _trust(self) -> None:
         rows = [
-            ("stage_log_matches_state", "Last logged stage equals the deal's stage",
-             "Последний этап в истории совпадает с этапом сделки", "ok", 0.004, 0.02, "ratio", 12,
+            ("log_state_mismatch", "Share of deals whose log ends in another stage than the deal",
+             "Доля сделок, где история расходится с этапом", "ok", 0.004, 0.02, "ratio", 12,
              None, None),
-            ("leads_without_source", "Leads without a source", "Заявки без источника", "warn",
-             0.31, 0.2, "ratio", 344, "Add UTM tags to the links in ads and posts.",
-             "Проставьте UTM-метки в ссылках объявлений и постов."),
-            ("unmapped_stages", "Stages nobody has described", "Этапы без описания", "fail", 2,
-             0, "count", 2, "Fill in stage_map.csv for the stages listed.",
-             "Опишите эти этапы в файле stage_map.csv."),
-            ("data_age", "Age of the data", "Возраст данных", "ok", 3.3, 36, "hours", 1, None,
-             None),
-            ("calls_connected", "Calls are recorded for every rep", "Звонки видны по каждому",
-             "not_measurable", None, None, "count", 0, "Connect telephony in amoCRM.",
-             "Подключите телефонию в amoCRM."),
+            ("unattributed_leads", "Share of leads without a known channel",
+             "Доля заявок без известного канала", "warn", 0.31, 0.2, "ratio", 344,
+             "Put UTM marks on every advertisement and connect call tracking.",
+             "Поставьте UTM-метки во все объявления и подключите коллтрекинг."),
+            ("unmapped_stages", "Stages nobody said the meaning of", "Этапы без указанного смысла",
+             "fail", 2, 0, "count", 2, "Add these stages to stage_map.csv: open, won or lost.",
+             "Добавьте эти этапы в stage_map.csv: open, won или lost."),
+            ("freshness", "Hours behind the newest source",
+             "Отставание от самого свежего источника", "ok", 3.3, 36, "hours", 1, None, None),
+            ("invoices_connected", "Invoices or payments are connected",
+             "Подключены счета или оплаты", "not_measurable", None, None, "count", 0,
+             "Connect invoices of the CRM or a file of payments.",
+             "Подключите счета CRM или файл оплат."),
         ]  # fmt: skip
         names = ("check_id", "check_name_en", "check_name_ru", "status", "value", "limit_value",
                  "unit", "row_count", "what_to_do_en", "what_to_do_ru")  # fmt: skip
         self.insert(
             "rpt_data_trust",
-            [{"source_account_id": "900", **dict(zip(names, row, strict=True))} for row in rows],
-        )
+            [
+                {
+                    "source_system": "amocrm", "source_account_id": "900", "check_position": at,
+                    **dict(zip(names, row, strict=True)),
+                }
+                for at, row in enumerate(rows)
+            ],
+        )  # fmt: skip
