@@ -146,7 +146,7 @@ class Account:
     def _self_link(self, path: str) -> dict[str, Any]:
         return {"self": {"href": f"{self.host}/api/v4/{path}{self._mark}"}}
 
-    def account_record(self, extras: frozenset[str], *, filters_on: bool, base: str) -> bytes:
+    def account_record(self, extras: frozenset[str], *, filters_on: bool) -> bytes:
         """Return the answer of GET /account."""
         account = self.account
         record: dict[str, Any] = {
@@ -208,7 +208,7 @@ class Account:
                 {"id": team or 0, "name": name or "Отдел продаж", "uuid": None}
                 for team, name in teams.items()
             ]
-        record["_links"] = {"self": {"href": f"{base}/api/v4/account"}}
+        record["_links"] = self._self_link("account")
         if embedded:
             record["_embedded"] = embedded
         return orjson.dumps(record)

@@ -165,11 +165,8 @@ class AmoServer:
         )
         if path == "/api/v4/account":
             filters_on = self.options.is_api_filter_enabled
-            return Reply(
-                200,
-                self._account.account_record(extras, filters_on=filters_on, base=call.base_url),
-                HAL,
-            )
+            body = self._account.account_record(extras, filters_on=filters_on)
+            return Reply(200, body.replace(QUERY_MARK.encode(), b""), HAL)
         if path == "/api/v4/leads/pipelines":
             pipelines = self._account.pipelines()
             return self._whole_list(call, "pipelines", pipelines, with_total=True)
