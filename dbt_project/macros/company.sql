@@ -1,6 +1,6 @@
 {#
-  The rows of a company table: the company's own, if it supplied any, else the defaults of the seed. Never a mixture: a
-  half-overridden table is one that nobody can read.
+  The rows of a company table: the company's own, if it supplied any, else the defaults of the
+  seed. Never a mixture: a half-overridden table is one that nobody can read.
 #}
 {% macro company_rows(table_name, columns, default_columns=[]) %}
 with own_rows as (

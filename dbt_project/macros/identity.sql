@@ -1,7 +1,7 @@
 {#
-  What two records must share to be one person. Ingest lands an e-mail as em_<hash>:<p|f>:<domain>, where f
-  marks a mailbox that many use; only the hash identifies. Where personal data is kept, the
-  value itself does.
+  What two records must share to be one person. Ingest lands an e-mail as
+  em_<hash>:<p|f>:<domain>, where f marks a mailbox that many use; only the hash identifies. Where
+  personal data is kept, the value itself does.
 #}
 {% macro identifier_value(kind, value) -%}
     case
@@ -20,8 +20,9 @@
         when {{ value }} like 'em\_%:%' escape '\'
             then split_part({{ value }}, ':', 2) = 'f'
         else split_part(lower(trim({{ value }})), '@', 1) in (
-            'info', 'sales', 'office', 'mail', 'contact', 'contacts', 'support', 'help', 'admin', 'hello', 'zakaz', 'order',
-            'orders', 'shop', 'noreply', 'no-reply', 'buh', 'accounting', 'hr', 'reception', 'zakupki', 'snab'
+            'info', 'sales', 'office', 'mail', 'contact', 'contacts', 'support', 'help', 'admin',
+            'hello', 'zakaz', 'order', 'orders', 'shop', 'noreply', 'no-reply', 'buh', 'accounting',
+            'hr', 'reception', 'zakupki', 'snab'
         )
     end
 {%- endmacro %}

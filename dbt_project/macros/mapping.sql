@@ -8,9 +8,10 @@
 
 
 {#
-  Whether a rule of stg_company__channel_map fits a record. The record needs declared_channel, utm_source, utm_medium
-  and utm_campaign. Several rules may fit: the lowest `priority` wins. Join distinct combinations of
-  these four, not the records: every rule is tried against every combination.
+  Whether a rule of stg_company__channel_map fits a record. The record needs declared_channel,
+  utm_source, utm_medium and utm_campaign. Several rules may fit: the lowest `priority` wins. Join
+  distinct combinations of these four, not the records: every rule is tried against every
+  combination.
 #}
 {% macro channel_match(record, rule="channel_map") -%}
     (
@@ -29,8 +30,9 @@
 
 
 {#
-  Whether a rule of stg_company__stage_map or stg_company__pipeline_roles fits a record with source_system,
-  source_account_id, pipeline_id and, for stages, stage_id. The lowest `priority` wins.
+  Whether a rule of stg_company__stage_map or stg_company__pipeline_roles fits a record with
+  source_system, source_account_id, pipeline_id and, for stages, stage_id. The lowest `priority`
+  wins.
 #}
 {% macro stage_match(record, rule="stage_map") -%}
     (

@@ -1,10 +1,10 @@
 {#
-  The text of this model, as a short hash. A row of a versions table keeps the hash of the text that parsed it.
-  `parsing_macros` counts up when a macro that parses changes meaning.
+  The text of this model's file, as a short hash. A row of a versions table keeps the hash of the
+  text that parsed it. `parsing_macros` counts up when a macro that parses changes meaning.
 #}
 {% macro parser_version() -%}
     {%- set parsing_macros = 1 -%}
-    {{- local_md5(parsing_macros ~ model.raw_code)[:12] -}}
+    {{- parsing_macros ~ "-" ~ model.checksum.checksum[:12] -}}
 {%- endmacro %}
 
 
@@ -48,8 +48,9 @@
 
 
 {#
-  Names of the columns whose given value did not become a value of its type, or null. `casts` lists (column, given
-  text, cast value); `shapes` lists (field, payload, what was read) of nested fields.
+  Names of the columns whose given value did not become a value of its type, or null. `casts`
+  lists (column, given text, cast value); `shapes` lists (field, payload, what was read) of nested
+  fields.
 #}
 {% macro failed_casts(casts, shapes=[]) %}
     nullif(concat_ws(
@@ -77,12 +78,13 @@
 
 
 {#
-  One row per record: its newest live version known, with `_is_deleted` when a newer version says that
-  it is gone. Only rows of complete pulls count.
+  One row per record: its newest live version known, with `_is_deleted` when a newer version says
+  that it is gone. Only rows of complete pulls count.
 
-  Most records of a versions table have one version (events never change), so a window function over
-  everything would sort ten million rows to find nothing. Counting 64-bit hashes of the ids is
-  enough to tell the records that need it; a collision only sends a single row through the window.
+  Most records of a versions table have one version (events never change), so a window function
+  over everything would sort ten million rows to find nothing. Counting 64-bit hashes of the ids
+  is enough to tell the records that need it; a collision only sends a single row through the
+  window.
 #}
 {% macro known_records(versions, pulls) %}
 with pulls as (
@@ -187,8 +189,8 @@ where
 
 
 {#
-  The rows of the newest complete import of a table, for sources whose import is a snapshot. `current_pulls` is
-  stg_<source>__current_pulls.
+  The rows of the newest complete import of a table, for sources whose import is a snapshot.
+  `current_pulls` is stg_<source>__current_pulls.
 #}
 {% macro snapshot_rows(current_pulls, source_name, table_name) %}
     select
@@ -216,8 +218,8 @@ qualify row_number() over (
 
 
 {#
-  Whether a nested field is given in the payload in another shape than the one that was read. The payload is opened
-  a second time only where nothing was read.
+  Whether a nested field is given in the payload in another shape than the one that was read. The
+  payload is opened a second time only where nothing was read.
 #}
 {% macro misshaped(payload, path, read_value) -%}
     {{ read_value }} is null
@@ -227,10 +229,18 @@ qualify row_number() over (
 {%- endmacro %}
 
 
-{# First value of an amoCRM custom field: by field code, else by field name; see leads_versions. #}
-{% macro custom_field(name) -%}
-    records.field_values[coalesce(
-                    list_position(records.field_codes, '{{ name }}'),
-                    list_position(records.field_names, '{{ name }}')
-                )]
+{#
+  First value of the first of these amoCRM custom fields that is filled; a field is found by its
+  code, else by its name. For stg_amocrm__leads_versions, which prepares the lists.
+#}
+{% macro custom_field(names) -%}
+    nullif(coalesce(
+        {%- for name in names %}
+        records.field_values[coalesce(
+            list_position(records.field_codes, '{{ name }}'),
+            list_position(records.field_names, '{{ name }}')
+        )]
+        {{- "," if not loop.last }}
+        {%- endfor %}
+    ), '')
 {%- endmacro %}

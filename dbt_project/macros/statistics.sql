@@ -1,4 +1,7 @@
-{# Product of a column, as an aggregate or a window function. Never exp(sum(ln())): a factor may be 0. #}
+{#
+  Product of a column, as an aggregate or a window function. Never exp(sum(ln())): a factor may be
+  0.
+#}
 {% macro product(expression) -%}
     {{ return(adapter.dispatch("product", "voronka")(expression)) }}
 {%- endmacro %}

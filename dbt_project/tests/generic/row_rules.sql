@@ -1,7 +1,7 @@
 {#
-  A returned row breaks the rule named in broken_rule: its expression is false. An expression that is
-  null passes, as in a check constraint: say "column is not null" where null is wrong.
-  All rules of a model are one test, one scan: a test node costs more than a rule.
+  A returned row breaks the rule named in broken_rule: its expression is false. An expression that
+  is null passes, as in a check constraint: say "column is not null" where null is wrong. All
+  rules of a model are one test, one scan: a test node costs more than a rule.
 #}
 {% test row_rules(model, rules) %}
 

@@ -19,8 +19,11 @@ addressed as (
 
     select
         accounts.*,
-        regexp_extract(accounts.self_url, '^https://([a-z0-9-]+[.](amocrm[.](ru|com)|kommo[.]com))/', 1)
-            as host_name
+        regexp_extract(
+            accounts.self_url,
+            '^https://([a-z0-9-]+[.](amocrm[.](ru|com)|kommo[.]com))/',
+            1
+        ) as host_name
     from accounts
 
 ),

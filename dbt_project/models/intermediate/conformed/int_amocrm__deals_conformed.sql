@@ -65,8 +65,10 @@ deletions as (
         deletion_signs.source_account_id,
         deletion_signs.lead_id,
         bool_or(deletion_signs.is_in_bin) as is_in_bin,
-        max(case when deletion_signs.is_deletion then deletion_signs.happened_at end) as deleted_at,
-        max(case when not deletion_signs.is_deletion then deletion_signs.happened_at end) as restored_at
+        max(case when deletion_signs.is_deletion then deletion_signs.happened_at end)
+            as deleted_at,
+        max(case when not deletion_signs.is_deletion then deletion_signs.happened_at end)
+            as restored_at
     from deletion_signs
     group by
         deletion_signs.source_account_id,
@@ -125,14 +127,14 @@ lead_deals as (
 
 ),
 
--- A request in "unsorted" is a lead from its arrival, whether the plain list shows its lead or not, and after it
--- was declined too.
+-- A request in "unsorted" is a lead from its arrival, whether the plain list shows its lead or not,
+-- and after it was declined too.
 unsorted_deals as (
 
     select
         unsorted.source_account_id,
         coalesce(unsorted.lead_id, 'unsorted-' || unsorted.record_id) as deal_id,
-        unsorted.lead_id as lead_id,
+        unsorted.lead_id,
         unsorted.lead_name as deal_name,
         unsorted.pipeline_id,
         unsorted_stages.stage_id,

@@ -37,7 +37,8 @@ final as (
         invoices.invoice_name as invoice_number,
         {{ entity_key(["'amocrm'", "invoice_leads.source_account_id", "invoice_leads.lead_id"]) }}
             as deal_key,
-        {{ entity_key(["'amocrm'", "invoices.source_account_id", "invoices.payer_id"]) }} as payer_key,
+        {{ entity_key(["'amocrm'", "invoices.source_account_id", "invoices.payer_id"]) }}
+            as payer_key,
         invoices.created_at as issued_at,
         -- amoCRM invoices have no due date
         cast(null as timestamp) as due_at,
@@ -46,12 +47,7 @@ final as (
                 then coalesce(invoices.paid_at, invoices.updated_at)
         end as paid_at,
         case
-            when invoices.status_code in (
-                'created',
-                'partially_paid',
-                'paid',
-                'paid_in_advance'
-            )
+            when invoices.status_code in ('created', 'partially_paid', 'paid', 'paid_in_advance')
                 then invoices.status_code
             else 'unknown'
         end as status,

@@ -4,8 +4,8 @@ with invoices as (
 
 ),
 
--- amoCRM keeps no payments: an invoice it shows as paid is one payment of its sum. What was paid of a
--- partially paid invoice it does not tell.
+-- amoCRM keeps no payments: an invoice it shows as paid is one payment of its sum. What was paid
+-- of a partially paid invoice it does not tell.
 final as (
 
     select

@@ -59,7 +59,8 @@ known as (
 final as (
 
     select
-        {{ entity_key(["'amocrm'", "known.source_account_id", "known.contact_id"]) }} as person_key,
+        {{ entity_key(["'amocrm'", "known.source_account_id", "known.contact_id"]) }}
+            as person_key,
         'amocrm' as source_system,
         known.source_account_id,
         known.contact_id as person_id,

@@ -53,7 +53,8 @@ known as (
 final as (
 
     select
-        {{ entity_key(["'amocrm'", "known.source_account_id", "known.user_id"]) }} as sales_rep_key,
+        {{ entity_key(["'amocrm'", "known.source_account_id", "known.user_id"]) }}
+            as sales_rep_key,
         'amocrm' as source_system,
         known.source_account_id,
         known.user_id as sales_rep_id,

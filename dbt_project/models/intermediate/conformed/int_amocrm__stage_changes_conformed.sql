@@ -14,7 +14,8 @@ final as (
     select
         {{ entity_key(["'amocrm'", "events.source_account_id", "events.record_id"]) }}
             as stage_change_key,
-        {{ entity_key(["'amocrm'", "events.source_account_id", "events.entity_id"]) }} as deal_key,
+        {{ entity_key(["'amocrm'", "events.source_account_id", "events.entity_id"]) }}
+            as deal_key,
         'amocrm' as source_system,
         events.source_account_id,
         events.created_at as changed_at,

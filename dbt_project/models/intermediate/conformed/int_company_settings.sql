@@ -39,7 +39,7 @@ zones as (
     select weighted.time_zone
     from weighted
     where weighted.time_zone is not null
-    qualify row_number() over (order by weighted.deal_count desc, weighted.account_key) = 1
+    qualify row_number() over (order by weighted.deal_count desc, weighted.account_key asc) = 1
 
 ),
 
@@ -48,7 +48,7 @@ currencies as (
     select weighted.currency_code
     from weighted
     where weighted.currency_code is not null
-    qualify row_number() over (order by weighted.deal_count desc, weighted.account_key) = 1
+    qualify row_number() over (order by weighted.deal_count desc, weighted.account_key asc) = 1
 
 ),
 

@@ -7,7 +7,8 @@ with companies as (
 final as (
 
     select
-        {{ entity_key(["'files'", "companies.source_account_id", "companies.company_id"]) }} as company_key,
+        {{ entity_key(["'files'", "companies.source_account_id", "companies.company_id"]) }}
+            as company_key,
         'files' as source_system,
         companies.source_account_id,
         companies.company_id,

@@ -45,9 +45,12 @@ final as (
         placed.closed_at,
         placed.deal_native_amount,
         placed.known_currency_code as currency_code,
-        {{ entity_key(["'files'", "placed.source_account_id", "placed.sales_rep_id"]) }} as sales_rep_key,
-        {{ entity_key(["'files'", "placed.source_account_id", "placed.person_id"]) }} as person_key,
-        {{ entity_key(["'files'", "placed.source_account_id", "placed.company_id"]) }} as company_key,
+        {{ entity_key(["'files'", "placed.source_account_id", "placed.sales_rep_id"]) }}
+            as sales_rep_key,
+        {{ entity_key(["'files'", "placed.source_account_id", "placed.person_id"]) }}
+            as person_key,
+        {{ entity_key(["'files'", "placed.source_account_id", "placed.company_id"]) }}
+            as company_key,
         placed.declared_segment,
         placed.declared_channel,
         placed.utm_source,

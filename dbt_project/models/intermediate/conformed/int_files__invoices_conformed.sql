@@ -28,7 +28,8 @@ payers as (
 final as (
 
     select
-        {{ entity_key(["'files'", "invoices.source_account_id", "invoices.invoice_id"]) }} as invoice_key,
+        {{ entity_key(["'files'", "invoices.source_account_id", "invoices.invoice_id"]) }}
+            as invoice_key,
         'files' as source_system,
         invoices.source_account_id,
         invoices.invoice_id,
@@ -38,20 +39,17 @@ final as (
             "coalesce(invoices.deal_source_account_id, invoices.source_account_id)",
             "invoices.deal_id",
         ]) }} as deal_key,
-        {{ entity_key(["'files'", "payers.source_account_id", "payers.company_id"]) }} as payer_key,
+        {{ entity_key(["'files'", "payers.source_account_id", "payers.company_id"]) }}
+            as payer_key,
         invoices.issued_at,
         invoices.due_at,
         -- payments are a table of their own
         cast(null as timestamp) as paid_at,
         case
-            when lower(invoices.status) in (
-                'created',
-                'partially_paid',
-                'paid',
-                'paid_in_advance',
-                'cancelled',
-                'replaced'
-            )
+            when
+                lower(invoices.status) in (
+                    'created', 'partially_paid', 'paid', 'paid_in_advance', 'cancelled', 'replaced'
+                )
                 then lower(invoices.status)
             else 'unknown'
         end as status,

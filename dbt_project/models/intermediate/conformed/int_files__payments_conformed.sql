@@ -13,11 +13,13 @@ source_accounts as (
 final as (
 
     select
-        {{ entity_key(["'files'", "payments.source_account_id", "payments.payment_id"]) }} as payment_key,
+        {{ entity_key(["'files'", "payments.source_account_id", "payments.payment_id"]) }}
+            as payment_key,
         'files' as source_system,
         payments.source_account_id,
         payments.payment_id,
-        {{ entity_key(["'files'", "payments.source_account_id", "payments.invoice_id"]) }} as invoice_key,
+        {{ entity_key(["'files'", "payments.source_account_id", "payments.invoice_id"]) }}
+            as invoice_key,
         payments.invoice_number,
         {{ entity_key([
             "coalesce(payments.deal_source_system, 'files')",

@@ -19,21 +19,24 @@ visits as (
 identifiers as (
 
     select
-        {{ entity_key(["'files'", "persons.source_account_id", "persons.person_id"]) }} as person_key,
+        {{ entity_key(["'files'", "persons.source_account_id", "persons.person_id"]) }}
+            as person_key,
         'phone' as identifier_kind,
         persons.phone as identifier_text
     from persons
     where persons.phone is not null
     union
     select
-        {{ entity_key(["'files'", "persons.source_account_id", "persons.person_id"]) }} as person_key,
+        {{ entity_key(["'files'", "persons.source_account_id", "persons.person_id"]) }}
+            as person_key,
         'email' as identifier_kind,
         persons.email as identifier_text
     from persons
     where persons.email is not null
     union
     select
-        {{ entity_key(["'files'", "deals.source_account_id", "deals.person_id"]) }} as person_key,
+        {{ entity_key(["'files'", "deals.source_account_id", "deals.person_id"]) }}
+            as person_key,
         'client_id' as identifier_kind,
         deals.client_id as identifier_text
     from deals
@@ -53,8 +56,10 @@ final as (
     select distinct
         identifiers.person_key,
         identifiers.identifier_kind,
-        {{ identifier_value("identifiers.identifier_kind", "identifiers.identifier_text") }} as identifier_value,
-        {{ is_functional_mailbox("identifiers.identifier_kind", "identifiers.identifier_text") }} as is_functional_mailbox
+        {{ identifier_value("identifiers.identifier_kind", "identifiers.identifier_text") }}
+            as identifier_value,
+        {{ is_functional_mailbox("identifiers.identifier_kind", "identifiers.identifier_text") }}
+            as is_functional_mailbox
     from identifiers
 
 )

@@ -68,11 +68,13 @@ known as (
 final as (
 
     select
-        {{ entity_key(["'files'", "known.source_account_id", "known.person_id"]) }} as person_key,
+        {{ entity_key(["'files'", "known.source_account_id", "known.person_id"]) }}
+            as person_key,
         'files' as source_system,
         known.source_account_id,
         known.person_id,
-        {{ entity_key(["'files'", "known.source_account_id", "known.company_id"]) }} as company_key,
+        {{ entity_key(["'files'", "known.source_account_id", "known.company_id"]) }}
+            as company_key,
         -- the layout has neither for persons
         cast(null as timestamp) as created_at,
         cast(null as varchar) as declared_segment

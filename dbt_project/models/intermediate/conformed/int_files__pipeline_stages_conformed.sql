@@ -62,7 +62,8 @@ resting_outcomes as (
         resting.pipeline_id,
         resting.stage_id,
         case
-            when count(*) = count(resting.declared_outcome)
+            when
+                count(*) = count(resting.declared_outcome)
                 and min(resting.declared_outcome) = max(resting.declared_outcome)
                 then min(resting.declared_outcome)
             when count(resting.declared_outcome) > 0 then 'open'

@@ -55,7 +55,8 @@ known as (
 final as (
 
     select
-        {{ entity_key(["'files'", "known.source_account_id", "known.sales_rep_id"]) }} as sales_rep_key,
+        {{ entity_key(["'files'", "known.source_account_id", "known.sales_rep_id"]) }}
+            as sales_rep_key,
         'files' as source_system,
         known.source_account_id,
         known.sales_rep_id,

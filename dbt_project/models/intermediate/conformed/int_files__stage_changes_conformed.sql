@@ -53,7 +53,8 @@ logged as (
 final as (
 
     select
-        {{ entity_key(["'files'", "logged.source_account_id", "logged.record_id"]) }} as stage_change_key,
+        {{ entity_key(["'files'", "logged.source_account_id", "logged.record_id"]) }}
+            as stage_change_key,
         {{ entity_key([
             "logged.deal_source_system",
             "logged.deal_source_account_id",

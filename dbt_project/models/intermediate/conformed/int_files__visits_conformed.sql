@@ -7,7 +7,8 @@ with visits as (
 final as (
 
     select
-        {{ entity_key(["'files'", "visits.source_account_id", "visits.visit_id"]) }} as visit_key,
+        {{ entity_key(["'files'", "visits.source_account_id", "visits.visit_id"]) }}
+            as visit_key,
         'files' as source_system,
         visits.source_account_id,
         visits.visit_id,

@@ -25,8 +25,11 @@ final as (
         cast(null as varchar) as declared_channel,
         reports.cost as spend_native_amount,
         reports.currency_code,
-        case upper(reports.include_vat) when 'YES' then 'gross' when 'NO' then 'net' else 'unknown' end
-            as vat_mode,
+        case upper(reports.include_vat)
+            when 'YES' then 'gross'
+            when 'NO' then 'net'
+            else 'unknown'
+        end as vat_mode,
         -- the report does not say the rate; the dated rate of tax_regimes holds
         cast(null as decimal(9, 4)) as vat_rate,
         reports.impression_count,

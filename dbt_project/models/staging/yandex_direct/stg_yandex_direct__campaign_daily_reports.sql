@@ -1,1 +1,3 @@
-{{ known_records(ref("stg_yandex_direct__campaign_daily_reports_versions"), ref("stg_yandex_direct__pulls")) }}
+{{ known_records(
+    ref("stg_yandex_direct__campaign_daily_reports_versions"), ref("stg_yandex_direct__pulls")
+) }}

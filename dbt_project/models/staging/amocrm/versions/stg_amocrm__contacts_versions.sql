@@ -29,15 +29,24 @@ final as (
         records.cursor_at,
         records.contact._embedded.companies[1].id as first_company_id,
         -- attributes
-        {%- for column, code in {"phones": "phone", "emails": "email"}.items() %}
-        flatten(list_transform(
-            list_filter(
-                records.contact.custom_fields_values,
-                lambda field: lower(field.field_code) = '{{ code }}'
-            ),
-            lambda field: list_transform(field.values, lambda item: item.value)
-        )) as {{ column }},
-        {%- endfor %}
+        flatten(
+            list_transform(
+                list_filter(
+                    records.contact.custom_fields_values,
+                    lambda field: lower(field.field_code) = 'phone'
+                ),
+                lambda field: list_transform(field.values, lambda item: item.value)
+            )
+        ) as phones,
+        flatten(
+            list_transform(
+                list_filter(
+                    records.contact.custom_fields_values,
+                    lambda field: lower(field.field_code) = 'email'
+                ),
+                lambda field: list_transform(field.values, lambda item: item.value)
+            )
+        ) as emails,
         -- timestamps
         {{ unix_to_timestamp("records.contact.created_at") }} as created_at,
         {{ version_metadata(failed_casts([

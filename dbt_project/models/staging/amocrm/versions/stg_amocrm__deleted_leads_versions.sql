@@ -12,7 +12,8 @@ final as (
         records.record_id,
         records.cursor_at,
         -- timestamps
-        {{ unix_to_timestamp("json_extract_string(records.payload, '$.updated_at')") }} as deleted_at,
+        {{ unix_to_timestamp("json_extract_string(records.payload, '$.updated_at')") }}
+            as deleted_at,
         {{ version_metadata(failed_casts([
             (
                 "deleted_at",

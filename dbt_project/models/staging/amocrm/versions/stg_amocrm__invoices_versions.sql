@@ -29,13 +29,22 @@ fields as (
 
     select
         parsed.*,
-        {%- for name in ["bill_status", "bill_price", "bill_payment_date", "payer"] %}
         list_filter(
             parsed.invoice.custom_fields_values,
-            lambda field: lower(field.field_code) = '{{ name }}'
-        )[1].values[1] as {{ name }}
-        {{- "," if not loop.last }}
-        {%- endfor %}
+            lambda field: lower(field.field_code) = 'bill_status'
+        )[1].values[1] as bill_status,
+        list_filter(
+            parsed.invoice.custom_fields_values,
+            lambda field: lower(field.field_code) = 'bill_price'
+        )[1].values[1] as bill_price,
+        list_filter(
+            parsed.invoice.custom_fields_values,
+            lambda field: lower(field.field_code) = 'bill_payment_date'
+        )[1].values[1] as bill_payment_date,
+        list_filter(
+            parsed.invoice.custom_fields_values,
+            lambda field: lower(field.field_code) = 'payer'
+        )[1].values[1] as payer
     from parsed
 
 ),

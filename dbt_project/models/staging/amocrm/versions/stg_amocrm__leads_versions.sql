@@ -89,25 +89,13 @@ final as (
         array_to_string(
             list_transform(records.lead._embedded.tags, lambda tag: tag.name), '|'
         ) as tags,
-        {%- for column, names in {
-            "utm_source": ["utm_source"],
-            "utm_medium": ["utm_medium"],
-            "utm_campaign": ["utm_campaign"],
-            "utm_content": ["utm_content"],
-            "utm_term": ["utm_term"],
-            "ym_client_id": ["_ym_uid"],
-            "click_id": ["yclid", "gclid"],
-        }.items() %}
-        nullif(
-            coalesce(
-                {%- for name in names %}
-                {{ custom_field(name) }}
-                {{- "," if not loop.last }}
-                {%- endfor %}
-            ),
-            ''
-        ) as {{ column }},
-        {%- endfor %}
+        {{ custom_field(["utm_source"]) }} as utm_source,
+        {{ custom_field(["utm_medium"]) }} as utm_medium,
+        {{ custom_field(["utm_campaign"]) }} as utm_campaign,
+        {{ custom_field(["utm_content"]) }} as utm_content,
+        {{ custom_field(["utm_term"]) }} as utm_term,
+        {{ custom_field(["_ym_uid"]) }} as ym_client_id,
+        {{ custom_field(["yclid", "gclid"]) }} as click_id,
         coalesce({{ try_cast("records.lead.is_deleted", "boolean") }}, false) as is_deleted,
         -- amounts
         {{ try_cast("records.price_text", "decimal(18, 2)") }} as price,

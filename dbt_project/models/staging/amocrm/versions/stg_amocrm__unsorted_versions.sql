@@ -20,7 +20,8 @@ final as (
         json_extract_string(records.payload, '$.source_name') as source_name,
         json_extract_string(records.payload, '$._embedded.leads[0].name') as lead_name,
         -- timestamps
-        {{ unix_to_timestamp("json_extract_string(records.payload, '$.created_at')") }} as created_at,
+        {{ unix_to_timestamp("json_extract_string(records.payload, '$.created_at')") }}
+            as created_at,
         {{ version_metadata(failed_casts([
             (
                 "created_at",

@@ -14,7 +14,8 @@ final as (
         -- attributes
         json_extract_string(records.payload, '$.name') as user_name,
         json_extract_string(records.payload, '$._embedded.groups[0].name') as group_name,
-        {{ try_cast("json_extract_string(records.payload, '$.rights.is_active')", "boolean") }} as is_active,
+        {{ try_cast("json_extract_string(records.payload, '$.rights.is_active')", "boolean") }}
+            as is_active,
         {{ version_metadata(failed_casts([
             (
                 "is_active",
