@@ -23,6 +23,7 @@ from orchestration.lib.environment import (
     dbt_executable,
 )
 from orchestration.lib.errors import DbtProjectError
+from orchestration.lib.progress import console
 from orchestration.lib.serving import MARTS_SCHEMA, ServeFolder
 
 _PROJECT_FOLDERS = ("macros", "models", "seeds", "tests", "snapshots", "analyses")
@@ -81,6 +82,8 @@ def dbt_command(project: DbtProject) -> VoronkaDbt:
     return VoronkaDbt(
         project_dir=str(project.project_dir),
         profiles_dir=str(project.profiles_dir),
+        # Every event once more, as JSON at debug level: a tenth of dbt's time, read by nobody.
+        global_config_flags=["--log-level-file", "none"],
         dbt_executable=str(dbt_executable()),
     )
 
@@ -114,6 +117,7 @@ def prepare_manifest(home: Home) -> Path:
         if manifest_is_fresh(home):
             return manifest
         fingerprint = project_fingerprint()
+        console().line("start", "parsing the models, once after each change of them")
         mark.unlink(missing_ok=True)
         environment = dbt_environment(home, ServeFolder(home.serve_dir).build_file)
         with applied(environment):

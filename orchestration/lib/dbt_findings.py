@@ -72,7 +72,7 @@ def dbt_findings(
             columns, rows = failing_rows(query, warehouse, serve_file)
         findings.append(
             DbtFinding(
-                name=node["name"],
+                name=_name(node),
                 kind=node["resource_type"],
                 severity=str(node["config"].get("severity", "error")).lower(),
                 description=_description(node),
@@ -99,6 +99,16 @@ def failing_rows(
     except duckdb.Error:
         # The name and the count of the test matter more than its rows.
         return (), ()
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    """Return the name a person can read: dbt names a generic test by all its arguments."""
+    kind = (node.get("test_metadata") or {}).get("name")
+    model = str(node.get("attached_node") or "").rpartition(".")[2]
+    if kind and model:
+        column = node.get("column_name")
+        return f"{kind} of {model}.{column}" if column else f"{kind} of {model}"
+    return str(node["name"])
 
 
 def _description(node: Mapping[str, Any]) -> str:

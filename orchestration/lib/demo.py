@@ -79,14 +79,17 @@ def demo_sources(settings: Settings) -> Iterator[Settings]:
 
     The code that reads real accounts reads these; only address and token differ.
     """
-    from ingest.demo import DemoCompany, serve_demo
+    from ingest.demo import DemoCompany, write_company_tables
+    from ingest.demo.serving import serve_demo
 
-    wanted = read_parameters(settings.home)
+    home = settings.home
+    wanted = read_parameters(home)
+    console().line("start", f"demo company of {thousands(wanted.leads)} leads")
     company = DemoCompany(seed=wanted.seed, months=wanted.months, leads=wanted.leads)
-    console().line(
-        "start", f"demo company: {thousands(wanted.leads)} leads, {wanted.months} months"
-    )
-    with serve_demo(company.tables()) as endpoints:
+    tables = company.tables()
+    if not any(home.company_dir.glob("*.csv")):
+        write_company_tables(home.company_dir, tables)
+    with serve_demo(tables) as endpoints:
         amocrm, direct = SourceRef("amocrm"), SourceRef("yandex_direct")
         tokens = {
             "SOURCES__AMOCRM__TOKEN": endpoints.token,
@@ -95,6 +98,15 @@ def demo_sources(settings: Settings) -> Iterator[Settings]:
         with applied(tokens):
             yield settings.with_source_options(
                 (amocrm, direct),
-                {amocrm: {"url": endpoints.amocrm_url}, direct: {"url": endpoints.direct_url}},
+                {
+                    # A server of our own needs no protection from us, and nothing happened
+                    # before the company began.
+                    amocrm: {"url": endpoints.amocrm_url, "requests_per_second": 1000.0},
+                    direct: {
+                        "url": endpoints.direct_url,
+                        "start_date": company.start.date(),
+                        "requests_per_second": 1000.0,
+                    },
+                },
                 origin="demo company",
             )

@@ -33,7 +33,7 @@ class LoadReport:
         seconds = time.monotonic() - started
         if seconds >= 1 and rows:
             text += f", {thousands(rows / seconds)} rows/s"
-        if done_windows >= total_windows:
+        if not 0 < done_windows < total_windows:
             return
         if seconds_left is not None:
             text += f", about {seconds_in_words(seconds_left)} left"

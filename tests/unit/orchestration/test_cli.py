@@ -1,0 +1,159 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ingest.config import load_settings
+from orchestration.lib.environment import dbt_vars, new_run_id
+from orchestration.lib.failures import last_failure, record_failure
+from orchestration.lib.home_templates import write_templates_of
+from orchestration.lib.lock import refresh_lock
+from orchestration.lib.messages import MESSAGES
+from orchestration.lib.session import ensure_home
+
+COMMAND = Path(sys.executable).parent / "voronka"
+PRIVATE = ("VORONKA_", "SOURCES__", "DBT_", "DAGSTER_")
+
+
+def voronka(home, *arguments, **variables):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
+    return subprocess.run(
+        [str(COMMAND), *arguments],
+        env={**kept, "VORONKA_HOME": str(home), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_help_does_not_pay_for_dagster_and_dbt():
+    code = (
+        "import sys; from orchestration import cli;"
+        "heavy = {'dagster', 'dbt', 'dlt', 'pyarrow', 'duckdb'} & set(sys.modules);"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_version_is_printed(tmp_path):
+    assert voronka(tmp_path, "--version").stdout.startswith("voronka ")
+
+
+def test_refresh_without_a_source_says_what_to_do(tmp_path):
+    finished = voronka(tmp_path, "refresh")
+    assert finished.returncode == 2
+    assert finished.stderr == (
+        "voronka: no source is connected. "
+        "Run `voronka init` and name your sources, or see `voronka demo`\n"
+    )
+
+
+def test_second_refresh_stops_at_once_and_names_the_holder(tmp_path):
+    run_id = new_run_id()
+    with refresh_lock(tmp_path / "refresh.lock", run_id):
+        started = time.monotonic()
+        finished = voronka(tmp_path, "refresh", VORONKA_SOURCES="files", VORONKA_FILES="/nowhere")
+        seconds = time.monotonic() - started
+    assert finished.returncode == 5
+    assert f"process {os.getpid()}, run {run_id}, since " in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+    assert seconds < 10
+
+
+def test_unknown_setting_is_one_line(tmp_path):
+    (tmp_path / "voronka.toml").write_text("colour = 'red'\n")
+    finished = voronka(tmp_path, "refresh")
+    assert finished.returncode == 2
+    assert "unknown key 'colour'" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+
+
+def test_rollback_without_a_published_file_says_so(tmp_path):
+    finished = voronka(tmp_path, "rollback")
+    assert finished.returncode == 1
+    assert "nothing to go back to" in finished.stderr
+
+
+def test_page_without_a_published_file_says_so(tmp_path):
+    finished = voronka(tmp_path, "page")
+    assert finished.returncode == 4
+    assert "Nothing is published yet" in finished.stderr
+
+
+def test_demo_refuses_a_home_of_a_real_company(tmp_path):
+    (tmp_path / "voronka.toml").write_text('sources = ["amocrm"]\n')
+    finished = voronka(tmp_path, "demo")
+    assert finished.returncode == 2
+    assert "belongs to a real company" in finished.stderr
+
+
+def test_doctor_masks_secrets_names_problems_and_survives_a_broken_run_history(tmp_path):
+    (tmp_path / "dagster" / "history").mkdir(parents=True)
+    (tmp_path / "dagster" / "history" / "runs.db").write_bytes(b"this is no database" * 100)
+    finished = voronka(
+        tmp_path,
+        "doctor",
+        VORONKA_SOURCES="amocrm",
+        VORONKA_AMOCRM_URL="http://127.0.0.1:9",
+        SOURCES__AMOCRM__TOKEN="secret-of-the-test",
+    )
+    assert finished.returncode == 1
+    everything = finished.stdout + finished.stderr
+    assert "secret-of-the-test" not in everything
+    assert "source.amocrm.main.token = ***" in everything
+    assert "Traceback" not in everything
+    assert "the run history in" in everything
+    assert "PROBLEM amocrm:" in everything
+    assert "DuckDB 1.5.5" in everything
+
+
+def test_init_writes_settings_that_load_and_never_overwrites(tmp_path):
+    settings = load_settings({"VORONKA_HOME": str(tmp_path / "home")})
+    ensure_home(settings)
+    assert all(is_new for _, is_new in write_templates_of(settings.home))
+    loaded = load_settings({"VORONKA_HOME": str(tmp_path / "home")})
+    assert loaded.sources == ()
+    settings.home.config_file.write_text('sources = ["files"]\nfiles = ["/data"]\n')
+    assert not any(is_new for _, is_new in write_templates_of(settings.home))
+    assert settings.home.config_file.read_text().startswith('sources = ["files"]')
+
+
+def test_unset_dbt_variables_are_left_to_the_project(tmp_path):
+    assert dbt_vars(load_settings({"VORONKA_HOME": str(tmp_path)})) == {}
+    settings = load_settings(
+        {
+            "VORONKA_HOME": str(tmp_path),
+            "VORONKA_CURRENCY": "EUR",
+            "VORONKA_KNOWN_AS_OF_AT": "2026-01-31T21:00:00",
+        }
+    )
+    assert dbt_vars(settings) == {
+        "known_as_of_at": "2026-01-31 21:00:00",
+        "reporting_currency": "EUR",
+    }
+
+
+def test_last_failure_is_remembered(tmp_path):
+    home = load_settings({"VORONKA_HOME": str(tmp_path)}).home
+    assert last_failure(home) is None
+    record_failure(home, "run-1", ["first"])
+    record_failure(home, "run-2", ["второй"])
+    remembered = last_failure(home)
+    assert remembered is not None
+    assert (remembered.run_id, remembered.causes) == ("run-2", ("второй",))
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_every_message_is_in_both_languages_with_the_same_values(name):
+    import string
+
+    def fields(text):
+        return {field for _, field, _, _ in string.Formatter().parse(text) if field}
+
+    russian, english = MESSAGES[name]["ru"], MESSAGES[name]["en"]
+    assert fields(russian) == fields(english)
