@@ -1,0 +1,1 @@
+"""Checks of the product, from single functions to whole runs."""

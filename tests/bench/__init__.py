@@ -1,0 +1,1 @@
+"""Measurements against stated baselines; every comparison is made in one run on one machine."""

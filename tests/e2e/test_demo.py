@@ -1,0 +1,200 @@
+"""The demo company from its APIs to the owner's page, and what must hold afterwards."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingest.demo import CompanyTables, DemoCompany
+from tests.e2e.runs import SMALL_COMPANY
+from tests.product import Product
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Product, str]:
+    product = Product(tmp_path_factory.mktemp("demo") / "home")
+    return product, product.run("demo", *SMALL_COMPANY)
+
+
+def test_the_command_prints_the_owners_numbers_and_where_to_click(
+    demo: tuple[Product, str],
+) -> None:
+    product, output = demo
+    assert (product.home / "page" / "index.html").stat().st_size > 20_000
+    for word in ("Пришли", "Купили", "Продано", (product.home / "page" / "index.html").as_uri()):
+        assert word in output, output
+
+
+def test_long_work_shows_progress(demo: tuple[Product, str]) -> None:
+    _, output = demo
+    for phase in ("load", "transform", "publish", "page", "done"):
+        assert f"[{phase}]" in output
+
+
+def test_every_mart_is_a_table_in_the_published_file(demo: tuple[Product, str]) -> None:
+    product, _ = demo
+    kinds = product.query(
+        "select distinct table_type from information_schema.tables where table_schema = 'marts'"
+    )
+    assert kinds == [("BASE TABLE",)]
+    empty = [name for name, (count, _) in product.fingerprints().items() if count == 0]
+    assert empty == []
+
+
+def test_a_second_refresh_stores_nothing_and_changes_no_published_value(
+    demo: tuple[Product, str],
+) -> None:
+    product, _ = demo
+    before = product.fingerprints()
+    output = product.run("refresh")
+    stored = re.findall(r"(amocrm|yandex_direct): ([\d ]+) rows stored", output)
+    assert {count for _, count in stored} == {"0"}, output
+    assert {source for source, _ in stored} == {"amocrm", "yandex_direct"}
+    assert product.fingerprints() == before
+
+
+def test_runs_of_the_command_are_visible_in_the_ui(demo: tuple[Product, str]) -> None:
+    from dagster import DagsterInstance
+
+    product, _ = demo
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in product.environment(
+            VORONKA_DAGSTER_DIR=str(product.home / "dagster")
+        ).items():
+            patch.setenv(name, value)
+        with DagsterInstance.from_config(str(Path(__file__).resolve().parents[2])) as instance:
+            runs = instance.get_runs()
+    assert runs and {run.job_name for run in runs} == {"refresh_job"}
+    assert {run.status.value for run in runs} == {"SUCCESS"}
+
+
+def test_breakdowns_add_up_to_the_kopeck(demo: tuple[Product, str]) -> None:
+    product, _ = demo
+    (spend,) = product.query("select sum(spend_amount) from marts.fct_ad_spend_daily")
+    by_model = product.query(
+        "select attribution_model, sum(spend_amount), sum(won_amount) from marts.rpt_channel_economics_monthly group by 1"
+    )
+    (won,) = product.query(
+        "select sum(deal_amount) from marts.dim_deals where outcome = 'won' and not is_deleted and deal_kind <> 'test'"
+    )
+    assert len(by_model) == 6
+    for _, spent, sold in by_model:
+        assert spent == spend[0]
+        assert sold == won[0]
+
+
+@pytest.fixture(scope="module")
+def firm(demo: tuple[Product, str]) -> CompanyTables:
+    """Return what really happened in the firm that was loaded."""
+    product, _ = demo
+    return DemoCompany(**json.loads((product.home / "demo" / "company.json").read_text())).tables()
+
+
+def subscriber(phone: str) -> str:
+    return re.sub(r"\D", "", phone)[-10:]
+
+
+PHONE = re.compile(r"(?<![\w.])(?:\+?7|8)?[ (]*9\d{2}[ )\-]*\d{3}[ -]?\d{2}[ -]?\d{2}(?![\w])")
+MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+NAME = re.compile(r"[А-ЯЁ][а-яё-]+ [А-ЯЁ][а-яё-]+")
+
+
+class Scanner:
+    """Looks for phones, mails and full names of real people in text."""
+
+    def __init__(self, firm: CompanyTables) -> None:
+        texts = (
+            firm.contacts.column("phone").to_pylist()
+            + firm.calls.column("phone").to_pylist()
+            + firm.unsorted.column("phone").to_pylist()
+        )
+        self.phones = {subscriber(text) for text in texts if text}
+        mails = (
+            firm.contacts.column("email").to_pylist()
+            + firm.companies.column("email").to_pylist()
+            + firm.users.column("email").to_pylist()
+        )
+        self.mails = {mail.lower() for mail in mails if mail}
+        people = zip(
+            firm.contacts.column("first_name").to_pylist(),
+            firm.contacts.column("last_name").to_pylist(),
+            strict=True,
+        )
+        self.names = {f"{first} {last}" for first, last in people if first and last}
+        self.names |= {f"{name.split()[1]} {name.split()[0]}" for name in self.names}
+        self.names |= set(firm.users.column("name").to_pylist())
+
+    def found(self, text: str) -> set[str]:
+        hits = {one for one in PHONE.findall(text) if subscriber(one) in self.phones}
+        hits |= {one for one in MAIL.findall(text) if one.lower() in self.mails}
+        return hits | {one for one in NAME.findall(text) if one in self.names}
+
+
+def texts_of(database: Path) -> str:
+    """Return every text value of every table of a DuckDB file."""
+    pieces = []
+    with duckdb.connect(str(database), read_only=True) as connection:
+        columns = connection.execute(
+            "select schema_name, table_name, column_name from duckdb_columns() where data_type in ('VARCHAR', 'JSON') and not internal"
+        ).fetchall()
+        for schema, table, column in columns:
+            row = connection.execute(
+                f'select string_agg(distinct "{column}", chr(10)) from "{schema}"."{table}"'
+            ).fetchone()
+            pieces.append((row and row[0]) or "")
+    return "\n".join(pieces)
+
+
+def test_no_phone_mail_or_name_is_left_anywhere(
+    demo: tuple[Product, str], firm: CompanyTables
+) -> None:
+    product, _ = demo
+    scanner = Scanner(firm)
+    assert len(scanner.phones) > 300
+    assert len(scanner.names) > 300
+    assert scanner.found(
+        f"звонок 8 (9{next(iter(scanner.phones))[1:3]}) {next(iter(scanner.phones))[3:]}"
+    ), "the scanner sees nothing"
+    places = {
+        "warehouse": texts_of(product.home / "warehouse.duckdb"),
+        "published file": texts_of(product.published),
+        "page": (product.home / "page" / "index.html").read_text(),
+    }
+    for log in [
+        *product.home.glob("logs/**/*"),
+        *product.home.glob("dbt/**/*"),
+        *product.home.glob("dagster/**/*"),
+        *product.home.glob("dlt/**/*"),
+    ]:
+        if log.is_file():
+            places[str(log.relative_to(product.home))] = log.read_bytes().decode(errors="replace")
+    for place, text in places.items():
+        assert scanner.found(text) == set(), place
+
+
+def test_tokens_are_nowhere_in_the_home(product: Callable[..., Product]) -> None:
+    from ingest.demo.serving import serve_demo
+
+    with serve_demo(
+        CompanyTables.build(
+            now="2026-01-21T00:00:00+00:00",
+            deals=[{"deal_id": 1, "created_at": "2026-01-02T00:00:00+00:00"}],
+        )
+    ) as endpoints:
+        one = product(
+            VORONKA_SOURCES="amocrm",
+            VORONKA_AMOCRM_URL=endpoints.amocrm_url,
+            SOURCES__AMOCRM__TOKEN=endpoints.token,
+        )
+        printed = one.run("refresh")
+        assert endpoints.token not in printed
+        for path in one.home.rglob("*"):
+            if path.is_file():
+                assert endpoints.token.encode() not in path.read_bytes(), path
