@@ -59,7 +59,9 @@ spine as (
         cast({{ dbt.dateadd(
             "day",
             "cast(numbers.number as integer)",
-            local_date("bounds.first_at", "settings.time_zone"),
+            dbt.date_trunc(
+                "month", local_date("bounds.first_at", "settings.time_zone")
+            ),
         ) }} as date) as date_day,
         cast({{ dbt.dateadd(
             "month",
