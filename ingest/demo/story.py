@@ -2,8 +2,8 @@
 
 «Дубрава» makes kitchens and wardrobes to measure in Moscow. Search advertising pays, the
 advertising network eats more than it sells, referrals and old customers sell best and cost nothing.
-In its last full week the search budget ran out for two days and the rest went to the network: fewer
-people came, and dearer.
+In its last full week the search budget ran out for two days: fewer people came, while deals won
+from earlier requests still make the week look well.
 """
 
 from __future__ import annotations
