@@ -280,6 +280,14 @@ class Window:
     end: datetime
 
 
+@dataclass(frozen=True)
+class _Overview:
+    """What one account has stored: tables with rows, and the windows of complete pulls."""
+
+    tables: frozenset[str] = frozenset()
+    windows: Sequence[tuple[str, datetime, datetime, str | None]] = ()
+
+
 class StoredState:
     """What committed loads and complete pulls hold; uncommitted rows do not exist here.
 
@@ -296,7 +304,7 @@ class StoredState:
         """
         self._warehouse = warehouse
         self._dataset = dataset
-        self._has_rows: dict[tuple[str, str], bool] = {}
+        self._overviews: dict[str, _Overview] = {}
         self._emitted: dict[str, dict[str, str]] = {}
 
     def changed(self, table: str, rows: pa.Table, *, account_id: str) -> pa.Table:
@@ -367,21 +375,11 @@ class StoredState:
             account_id: The source account.
             content_hash: Only pulls that asked the same question; None takes all.
         """
-        if not self._holds(PULLS_TABLE, account_id):
-            return []
-        with self._connection() as connection:
-            found = connection.execute(
-                f"""
-                select window_start_at, window_end_at
-                from {self._committed(PULLS_TABLE)} as pulls
-                where source_account_id = ? and resource = ? and is_complete
-                    and window_start_at < window_end_at
-                    and (cast(? as varchar) is null or content_hash = ?)
-                order by 1, 2
-                """,
-                [account_id, resource, content_hash, content_hash],
-            ).fetchall()
-        return merge_windows(Window(start, end) for start, end in found)
+        return merge_windows(
+            Window(start, end)
+            for name, start, end, question in self._overview(account_id).windows
+            if name == resource and content_hash in {None, question}
+        )
 
     def last_pull(self, resource: str, *, account_id: str) -> Pull | None:
         """Return the newest complete pull of a resource, or None.
@@ -447,27 +445,45 @@ class StoredState:
         )
 
     def _holds(self, table: str, account_id: str) -> bool:
-        key = (table, account_id)
-        if key not in self._has_rows:
-            self._has_rows[key] = self._look_for_rows(table, account_id)
-        return self._has_rows[key]
+        return table in self._overview(account_id).tables
 
-    def _look_for_rows(self, table: str, account_id: str) -> bool:
+    def _overview(self, account_id: str) -> "_Overview":
+        if account_id not in self._overviews:
+            self._overviews[account_id] = self._look(account_id)
+        return self._overviews[account_id]
+
+    def _look(self, account_id: str) -> "_Overview":
+        """Ask at once what every list would ask first: opening the file costs more than asking."""
         if not self._warehouse.exists():
-            return False
+            return _Overview()
         with self._connection() as connection:
-            names = connection.execute(
-                "select count(*) from duckdb_tables() "
-                "where schema_name = ? and table_name in (?, ?, '_dlt_loads')",
-                [self._dataset, table, PULLS_TABLE],
-            ).fetchone()
-            if names is None or names[0] < len({table, PULLS_TABLE, "_dlt_loads"}):
-                return False
-            row = connection.execute(
-                f'select 1 from "{self._dataset}"."{table}" where source_account_id = ? limit 1',
+            names = {
+                row[0]
+                for row in connection.execute(
+                    "select table_name from duckdb_tables() where schema_name = ?", [self._dataset]
+                ).fetchall()
+            }
+            if not {PULLS_TABLE, "_dlt_loads"} <= names:
+                return _Overview()
+            holding = {
+                table
+                for table in names
+                if not table.startswith("_dlt")
+                and connection.execute(
+                    f'select 1 from "{self._dataset}"."{table}" '
+                    "where source_account_id = ? limit 1",
+                    [account_id],
+                ).fetchone()
+            }
+            windows = connection.execute(
+                f"""
+                select resource, window_start_at, window_end_at, content_hash
+                from {self._committed(PULLS_TABLE)} as pulls
+                where source_account_id = ? and is_complete and window_start_at < window_end_at
+                """,
                 [account_id],
-            ).fetchone()
-        return row is not None
+            ).fetchall()
+        return _Overview(frozenset(holding), windows)
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -529,7 +545,8 @@ def missing_windows(
         end = window.end - overlap if window is covered[-1] else window.end
         if window.start > position:
             gaps.append(Window(position, min(window.start, wanted.end)))
-        position = max(position, end)
+        # An overlap longer than the window itself must not reach into the gap before it.
+        position = max(position, window.start, end)
     if position < wanted.end:
         gaps.append(Window(position, wanted.end))
     pieces: list[Window] = []
