@@ -24,6 +24,12 @@ stages as (
 
 ),
 
+spans as (
+
+    select * from {{ ref("int_pipeline_stages_ranked") }}
+
+),
+
 settings as (
 
     select * from {{ ref("int_company_settings") }}
@@ -63,11 +69,12 @@ last_moves as (
     select
         moves.deal_key,
         moves.to_stage_key,
-        moves.to_stage_category,
-        moves.to_pipeline_id,
+        coalesce(spans.stage_category, 'open') as to_stage_category,
+        spans.pipeline_id as to_pipeline_id,
         moves.stated_outcome,
         moves.transitioned_at
     from moves
+    left join spans on moves.to_span_number = spans.span_number
     where moves.next_at is null
 
 ),

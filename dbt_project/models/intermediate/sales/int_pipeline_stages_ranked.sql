@@ -189,7 +189,7 @@ numbered as (
 
 ),
 
-final as (
+spans as (
 
     select
         numbered.stage_key,
@@ -222,6 +222,20 @@ final as (
         numbered.live_before_count,
         numbered.live_through_count,
         numbered.rank_version
+
+),
+
+-- A small number stands for the span in the table of all moves: text there costs seconds.
+final as (
+
+    select
+        spans.*,
+        cast(
+            row_number() over (
+                order by spans.stage_key, spans.valid_from_at
+            ) as integer
+        ) as span_number
+    from spans
 
 )
 

@@ -274,11 +274,10 @@ placed as (
 
     select
         moves.*,
-        to_stages.stage_version_key as to_stage_version_key,
-        from_stages.pipeline_id as from_pipeline_id,
-        to_stages.pipeline_id as to_pipeline_id,
-        from_stages.stage_id as from_stage_id,
-        to_stages.stage_id as to_stage_id,
+        from_stages.span_number as from_span_number,
+        to_stages.span_number as to_span_number,
+        coalesce(from_stages.pipeline_id <> to_stages.pipeline_id, false)
+            as is_pipeline_move,
         case
             when moves.from_stage_key is not null
                 then coalesce(from_stages.stage_category, 'open')
@@ -333,7 +332,7 @@ directed as (
             when placed.from_stage_key = placed.to_stage_key then 'same'
             when placed.to_stage_category in ('won', 'lost')
                 then placed.to_stage_category
-            when placed.from_pipeline_id <> placed.to_pipeline_id
+            when placed.is_pipeline_move
                 then 'pipeline_move'
             when placed.from_stage_category in ('won', 'lost') then 'reopen'
             when placed.order_difference < 0 then 'backward'
@@ -351,13 +350,8 @@ final as (
         directed.transition_number,
         directed.from_stage_key,
         directed.to_stage_key,
-        directed.to_stage_version_key,
-        directed.from_pipeline_id,
-        directed.to_pipeline_id,
-        directed.from_stage_id,
-        directed.to_stage_id,
-        directed.from_stage_category,
-        directed.to_stage_category,
+        directed.from_span_number,
+        directed.to_span_number,
         directed.is_created_stage,
         -- It begins where a deal could have been earlier; a won stage lies behind all others.
         coalesce(

@@ -4,6 +4,12 @@ with moves as (
 
 ),
 
+spans as (
+
+    select * from {{ ref("int_pipeline_stages_ranked") }}
+
+),
+
 final as (
 
     select
@@ -16,10 +22,10 @@ final as (
         moves.transition_number,
         moves.from_stage_key,
         moves.to_stage_key,
-        moves.from_pipeline_id,
-        moves.to_pipeline_id,
-        moves.from_stage_id,
-        moves.to_stage_id,
+        from_spans.pipeline_id as from_pipeline_id,
+        to_spans.pipeline_id as to_pipeline_id,
+        from_spans.stage_id as from_stage_id,
+        to_spans.stage_id as to_stage_id,
         moves.transitioned_at,
         moves.direction,
         cast(moves.step_count as bigint) as step_count,
@@ -31,6 +37,9 @@ final as (
         moves.change_channel,
         moves.is_inferred
     from moves
+    left join spans as from_spans
+        on moves.from_span_number = from_spans.span_number
+    left join spans as to_spans on moves.to_span_number = to_spans.span_number
 
 )
 

@@ -16,6 +16,12 @@ business_days as (
 
 ),
 
+spans as (
+
+    select * from {{ ref("int_pipeline_stages_ranked") }}
+
+),
+
 stays as (
 
     select
@@ -44,7 +50,7 @@ final as (
         stays.deal_key,
         stays.transition_number as visit_number,
         stays.to_stage_key as stage_key,
-        stays.to_stage_version_key as stage_version_key,
+        spans.stage_version_key,
         stays.transitioned_at as entered_at,
         stays.next_at as exited_at,
         stays.sales_rep_key as entered_by_sales_rep_key,
@@ -61,6 +67,7 @@ final as (
         stays.is_left_truncated,
         stays.is_inferred
     from stays
+    left join spans on stays.to_span_number = spans.span_number
     left join business_days as from_days
         on cast(stays.transitioned_at as date) = from_days.utc_date
     left join business_days as until_days
