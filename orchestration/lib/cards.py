@@ -232,19 +232,29 @@ class HeadlineCard(CardBase):
 
 
 class ProgressCard(CardBase):
-    """Plan and fact of a running period, one row per measure, with where this pace leads."""
+    """Plan and fact of a running period, one row per measure, with where this pace leads.
+
+    Attributes:
+        forecast: Where the pace leads; null while it is too early to tell.
+        formats: Format of the measure by the code in `label`.
+        lower_is_better: Codes of measures that should stay below their plan.
+        rows: Measures shown at once, the others one tap deeper.
+    """
 
     display: Literal["progress"]
     label: Name
     value: Name
     goal: Name
     elapsed: Name
+    forecast: Name
     period: Name
     formats: dict[str, Format] = Field(default_factory=dict)
+    lower_is_better: list[str] = Field(default_factory=list)
+    rows: int = Field(default=2, ge=1, le=12)
 
     def roles(self) -> dict[str, str]:
         """Return the result columns the display needs, by the setting that names them."""
-        names = ("label", "value", "goal", "elapsed", "period")
+        names = ("label", "value", "goal", "elapsed", "forecast", "period")
         return {name: getattr(self, name) for name in names}
 
 

@@ -34,8 +34,10 @@ from orchestration.lib.page_words import say
 
 Row = Mapping[str, Any]
 
+# Phones and mail addresses in deal names have become keyed hashes; to a reader they are noise.
+_PRIVATE = re.compile(r"\b(ph|em)_[0-9a-f]{32}(?::[pf]:[\w.-]+)?")
+
 _SPARK_PERIODS = 13
-_EARLY = 0.1
 _ON_PLAN = 0.005
 
 
@@ -152,6 +154,7 @@ class ProgressView(View):
     period: str = ""
     passed: str = ""
     measures: tuple[ProgressLine, ...] = ()
+    deeper: tuple[ProgressLine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,11 @@ class RowBar:
 
     label: str
     values: tuple[tuple[str, float, int], ...]
+
+    @property
+    def is_wide(self) -> bool:
+        """Return whether a value needs the broad column."""
+        return any(len(text) > 7 for text, _, _ in self.values)
 
 
 @dataclass(frozen=True)
@@ -190,6 +198,11 @@ class ChartView(View):
     ticks: tuple[tuple[str, float], ...] = ()
     labels: tuple[tuple[str, bool], ...] = ()
     spoken: str = ""
+
+    @property
+    def is_wide(self) -> bool:
+        """Return whether values need the broad column; all rows share it, or bars would lie."""
+        return any(row.is_wide for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -268,6 +281,8 @@ class Scribe:
             if words is not None:
                 return words.in_(self.writer.locale)
         beside = row.get("unit" if shown == "unit" else "period_type")
+        if shown == "text" and isinstance(value, str):
+            return _PRIVATE.sub(lambda m: self.say(f"hidden_{m[1]}"), value)
         return self.writer.value(value, shown, beside=beside, compact=compact)
 
     def label(self, name: str) -> str:
@@ -539,7 +554,15 @@ def _progress(scribe: Scribe, card: ProgressCard, rows: Sequence[Row]) -> View:
             value=writer.value(_tidy(value, kind), kind),
             plan=writer.value(row[card.goal], kind),
         )
-        forecast, tone = _pace(scribe, kind, value, goal, elapsed, row[card.period])
+        pace = _Pace(
+            kind=kind,
+            value=value,
+            goal=goal,
+            forecast=_float(row[card.forecast]),
+            is_over=elapsed is None or elapsed >= 1,
+            lower_is_better=str(row[card.label]) in card.lower_is_better,
+        )
+        forecast, tone = _pace(scribe, pace, row[card.period])
         share = writer.change(value / goal)
         measures.append(
             ProgressLine(
@@ -554,36 +577,42 @@ def _progress(scribe: Scribe, card: ProgressCard, rows: Sequence[Row]) -> View:
         passed = scribe.say("elapsed", share=writer.change(passed_share))
     return ProgressView(
         kind="progress", title=scribe.title(), period=period, passed=passed,
-        measures=tuple(measures), facts=scribe.closing(), lines=tuple(lines),
+        measures=tuple(measures[: card.rows]),
+        deeper=tuple(measures[card.rows :]), facts=scribe.closing(), lines=tuple(lines),
     )  # fmt: skip
 
 
-def _pace(
-    scribe: Scribe, kind: Format, value: float, goal: float, elapsed: float | None, period: Any
-) -> tuple[str, str]:
+@dataclass(frozen=True)
+class _Pace:
+    kind: Format
+    value: float
+    goal: float
+    forecast: float | None
+    is_over: bool
+    lower_is_better: bool
+
+
+def _pace(scribe: Scribe, pace: _Pace, period: Any) -> tuple[str, str]:
     writer = scribe.writer
     name = writer.month(period).rsplit(" ", 1)[0]
-    if elapsed is None or elapsed >= 1:
-        gap = value / goal - 1
-        key = "on" if abs(gap) < _ON_PLAN else "over" if gap > 0 else "under"
-        said = scribe.say(f"done_{key}", change=writer.change_by(gap))
-        return _capital(said) + ".", "good" if gap >= -_ON_PLAN else "bad"
-    if elapsed < _EARLY:
+    reached = pace.value if pace.is_over else pace.forecast
+    if reached is None:
         return scribe.say("pace_early", period=name) + ".", "calm"
-    forecast = value / elapsed
-    if kind == "integer":
-        forecast = float(round(forecast))
-    elif kind == "money" and forecast >= 10_000:
+    if pace.kind == "integer":
+        reached = float(round(reached))
+    elif pace.kind == "money" and abs(reached) >= 10_000 and not pace.is_over:
         # A projection to the rouble would claim a precision it does not have.
-        digits = len(str(int(forecast)))
-        forecast = float(round(forecast, -(digits - 3)))
-    gap = forecast / goal - 1
+        reached = float(round(reached, 3 - len(str(int(abs(reached))))))
+    gap = reached / pace.goal - 1
     key = "on" if abs(gap) < _ON_PLAN else "over" if gap > 0 else "under"
     said = scribe.say(
-        f"pace_{key}", period=name, forecast=writer.value(forecast, kind),
+        f"{'done' if pace.is_over else 'pace'}_{key}",
+        period=name,
+        forecast=writer.value(reached, pace.kind),
         change=writer.change_by(gap),
-    )  # fmt: skip
-    return said + ".", "good" if gap >= -_ON_PLAN else "bad"
+    )
+    is_good = key == "on" or (gap > 0) != pace.lower_is_better
+    return _capital(said) + ".", "good" if is_good else "bad"
 
 
 _OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)

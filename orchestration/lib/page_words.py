@@ -98,6 +98,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "funnel_worst": ("the biggest loss", "самая большая потеря"),
     "other": ("Other", "Остальное"),
     "total": ("Total", "Всего"),
+    "hidden_ph": ("[phone hidden]", "[телефон скрыт]"),
+    "hidden_em": ("[e-mail hidden]", "[почта скрыта]"),
     "opens": ("See the list", "Открыть список"),
     "open_deal": ("opens in the CRM", "откроется в CRM"),
     "stale": (

@@ -362,5 +362,21 @@ def test_company_name_is_escaped(companies: Callable[[str], Path], tmp_path: Pat
     assert out.read_text(encoding="utf-8").count("<script>") == 1
 
 
+def test_hashes_of_phones_are_not_shown(companies: Callable[[str], Path], tmp_path: Path) -> None:
+    named = tmp_path / "named_serve.duckdb"
+    shutil.copy(companies("full"), named)
+    connection = duckdb.connect(str(named))
+    phone, mail = "ph_" + "4750bd4b" * 4, "em_" + "0f" * 16 + ":p:mail.ru"
+    connection.execute(f"update marts.dim_deals set deal_name = 'Звонок от {phone}, {mail}'")
+    connection.close()
+    out = tmp_path / "index.html"
+    render_page(named, DASHBOARDS, out, "ru", {})
+    html = out.read_text(encoding="utf-8")
+    assert "ph_" not in html
+    assert "mail.ru" not in html
+    assert "Звонок от [телефон скрыт], [почта скрыта]" in html
+    assert "Звонок от [phone hidden], [e-mail hidden]" in html
+
+
 def test_fixture_follows_the_contracts_of_the_marts() -> None:
     assert {"rpt_owner_panel", "rpt_data_trust", "dim_deals"} <= set(contracts())
