@@ -103,8 +103,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "opens": ("See the list", "Открыть список"),
     "open_deal": ("opens in the CRM", "откроется в CRM"),
     "stale": (
-        "This page is more than two days old: refresh the data",
-        "Странице больше двух суток: обновите данные",
+        "These numbers are more than two days old: refresh the data",
+        "Этим числам больше двух суток: обновите данные",
     ),
     "made_at": ("Page made {moment}", "Страница собрана {moment}"),
     "run": ("run {run}", "запуск {run}"),
