@@ -18,7 +18,7 @@ COMMAND = Path(sys.executable).parent / "voronka"
 PRIVATE = ("VORONKA_", "SOURCES__", "DBT_", "DAGSTER_")
 
 
-def voronka(home, *arguments, **variables):
+def voronka(home, *arguments, timeout=120, **variables):
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PRIVATE)}
     return subprocess.run(
         [str(COMMAND), *arguments],
@@ -26,7 +26,7 @@ def voronka(home, *arguments, **variables):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=timeout,
     )
 
 
