@@ -980,8 +980,8 @@ def _named(failure: BaseException, home: Home) -> BaseException:
             return _storage_error(cause, home.root)
         cause = cause.__cause__ or cause.__context__
     text = str(failure)
-    if "No space left" in text or "IO Error" in text or "OutOfMemory" in text:
-        return _storage_error(OSError(errno.ENOSPC, text.splitlines()[-1]), home.root)
+    if "No space left" in text or "IO Error" in text:
+        return _storage_error(RuntimeError(text.splitlines()[-1]), home.root)
     return failure
 
 

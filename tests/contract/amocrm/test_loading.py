@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ingest.errors import AuthenticationError, SourceContractError
+from ingest.loading import ChunkBudget
 from ingest.records import from_unix, to_unix
 from tests.contract.amocrm.conftest import Company
 from tests.contract.amocrm.server import NOW, Account, event, lead
@@ -293,3 +294,22 @@ def test_a_new_event_type_is_read_from_the_beginning(company: Company, account: 
     summary = company.load(event_types="lead_status_changed,nps_rate_added")
     assert summary.resources["events"].rows_stored == 1
     assert len(company.live("events")) == 2
+
+
+@pytest.mark.parametrize("filters_on", [True, False])
+def test_many_chunks_make_the_same_rows_as_one(
+    company: Company, account: Account, monkeypatch: pytest.MonkeyPatch, filters_on: bool
+) -> None:
+    monkeypatch.setitem(ChunkBudget.__init__.__kwdefaults__, "max_rows", 400)
+    account.filters_on = filters_on
+    account.rows["leads"] = [lead(n, NOW - n * 3_600) for n in range(1, 1801)]
+    account.rows["leads"] += [lead(n, NOW - 900 * 3_600) for n in range(2001, 2401)]
+
+    summary = company.load()
+
+    assert len(summary.load_ids) > 1
+    assert len(company.live("leads")) == 2200
+    counts = "select count(*), count(distinct record_id) from raw_amocrm.leads"
+    assert company.ask(counts) == [(2200, 2200)]
+    assert len(account.paths("leads")) < 120
+    assert company.load().rows_stored == 0

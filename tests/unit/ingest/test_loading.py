@@ -22,6 +22,7 @@ from ingest.loading import (
     ChunkBudget,
     StoredState,
     Window,
+    _named,
     ensure_raw_tables,
     land_pull,
     merge_windows,
@@ -337,3 +338,14 @@ def test_payload_is_the_record_and_the_hash_ignores_link_queries() -> None:
 
 def test_duckdb_is_the_pinned_one() -> None:
     assert duckdb.__version__ == "1.5.5"
+
+
+def test_a_full_disk_is_named_wherever_it_shows(tmp_path: Path) -> None:
+    full = OSError(28, "No space left on device")
+    wrapped = RuntimeError("step extract failed")
+    wrapped.__cause__ = full
+    for failure in (wrapped, RuntimeError("IO Error: Could not write file: No space left")):
+        named = _named(failure, Home(tmp_path))
+        assert isinstance(named, StorageError)
+        assert "no space left" in str(named)
+    assert _named(defect := RuntimeError("a defect"), Home(tmp_path)) is defect
