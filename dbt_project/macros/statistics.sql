@@ -68,3 +68,17 @@
         )
     )
 {%- endmacro %}
+
+
+{# Aggregate: the value of the row that comes last by these columns. Rows whose value is null do not count. #}
+{% macro value_of_last(expression, order_columns) -%}
+    {{ return(adapter.dispatch("value_of_last", "voronka")(expression, order_columns)) }}
+{%- endmacro %}
+
+{% macro duckdb__value_of_last(expression, order_columns) -%}
+    arg_max({{ expression }}, ({{ order_columns | join(", ") }}))
+{%- endmacro %}
+
+{% macro spark__value_of_last(expression, order_columns) -%}
+    max_by({{ expression }}, struct({{ order_columns | join(", ") }}))
+{%- endmacro %}

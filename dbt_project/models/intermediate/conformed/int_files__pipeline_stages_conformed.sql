@@ -13,44 +13,73 @@ deals as (
 
 ),
 
--- Changes of another system's deals name that system's stages.
-stage_changes as (
-
-    select *
-    from {{ ref("int_files__stage_changes_conformed") }}
-    where deal_key like 'files:%'
-
-),
-
--- Where a deal is now: its stage, else the last stage of its log.
-last_logged as (
+-- One pass over the log by deal, one by pair of stages: ten million changes are read twice, not
+-- once per question. Changes of another system's deals name that system's stages and stay out.
+deal_logs as (
 
     select
-        stage_changes.deal_key,
-        stage_changes.to_pipeline_id,
-        stage_changes.to_stage_id
-    from stage_changes
-    inner join deals
-        on stage_changes.deal_key = deals.deal_key and deals.stage_id is null
-    qualify row_number() over (
-        partition by stage_changes.deal_key
-        order by
-            stage_changes.changed_at desc,
-            stage_changes.source_sequence desc,
-            stage_changes.stage_change_key desc
-    ) = 1
+        stage_changes.source_account_id,
+        stage_changes.deal_id,
+        min(stage_changes.changed_at) as first_changed_at,
+        {{ value_of_last(
+            "stage_changes.to_stage_id",
+            ["stage_changes.changed_at", "stage_changes.row_number"],
+        ) }} as last_stage_id,
+        {{ value_of_last(
+            "stage_changes.pipeline_id",
+            ["stage_changes.changed_at", "stage_changes.row_number"],
+        ) }} as last_pipeline_id
+    from {{ ref("stg_files__stage_changes") }} as stage_changes
+    where stage_changes.deal_source_system is null
+    group by
+        stage_changes.source_account_id,
+        stage_changes.deal_id
 
 ),
 
-resting as (
+moves as (
+
+    select
+        stage_changes.source_account_id,
+        stage_changes.from_pipeline_id,
+        stage_changes.from_stage_id,
+        stage_changes.to_pipeline_id,
+        stage_changes.to_stage_id,
+        min(stage_changes.changed_at) as first_seen_at,
+        min(stage_changes.source_sequence) as first_sequence
+    from {{ ref("int_files__stage_changes_conformed") }} as stage_changes
+    where stage_changes.deal_key like 'files:%'
+    group by
+        stage_changes.source_account_id,
+        stage_changes.from_pipeline_id,
+        stage_changes.from_stage_id,
+        stage_changes.to_pipeline_id,
+        stage_changes.to_stage_id
+
+),
+
+logged_deals as (
 
     select
         deals.source_account_id,
+        deals.pipeline_id,
+        deals.stage_id,
         deals.declared_outcome,
-        coalesce(last_logged.to_pipeline_id, deals.pipeline_id) as pipeline_id,
-        coalesce(last_logged.to_stage_id, deals.stage_id) as stage_id
+        deals.created_at,
+        deals.closed_at,
+        deal_logs.first_changed_at,
+        -- Where a deal is now: its stage, else the last stage of its log.
+        coalesce(deals.stage_id, deal_logs.last_stage_id) as resting_stage_id,
+        case
+            when deals.stage_id is null
+                then coalesce(deal_logs.last_pipeline_id, deals.pipeline_id)
+            else deals.pipeline_id
+        end as resting_pipeline_id
     from deals
-    left join last_logged on deals.deal_key = last_logged.deal_key
+    left join deal_logs
+        on
+            deals.source_account_id = deal_logs.source_account_id
+            and deals.deal_id = deal_logs.deal_id
 
 ),
 
@@ -58,22 +87,22 @@ resting as (
 resting_outcomes as (
 
     select
-        resting.source_account_id,
-        resting.pipeline_id,
-        resting.stage_id,
+        logged_deals.source_account_id,
+        logged_deals.resting_pipeline_id as pipeline_id,
+        logged_deals.resting_stage_id as stage_id,
         case
             when
-                count(*) = count(resting.declared_outcome)
-                and min(resting.declared_outcome) = max(resting.declared_outcome)
-                then min(resting.declared_outcome)
-            when count(resting.declared_outcome) > 0 then 'open'
+                count(*) = count(logged_deals.declared_outcome)
+                and min(logged_deals.declared_outcome) = max(logged_deals.declared_outcome)
+                then min(logged_deals.declared_outcome)
+            when count(logged_deals.declared_outcome) > 0 then 'open'
         end as stage_category
-    from resting
-    where resting.stage_id is not null
+    from logged_deals
+    where logged_deals.resting_stage_id is not null
     group by
-        resting.source_account_id,
-        resting.pipeline_id,
-        resting.stage_id
+        logged_deals.source_account_id,
+        logged_deals.resting_pipeline_id,
+        logged_deals.resting_stage_id
 
 ),
 
@@ -86,22 +115,12 @@ accounts_with_outcomes as (
 
 ),
 
-first_changes as (
-
-    select
-        stage_changes.deal_key,
-        min(stage_changes.changed_at) as first_changed_at
-    from stage_changes
-    group by stage_changes.deal_key
-
-),
-
 -- A log that tells where a deal came from needs no stage before the first.
 accounts_with_from as (
 
-    select distinct stage_changes.source_account_id
-    from stage_changes
-    where stage_changes.from_stage_id is not null
+    select distinct moves.source_account_id
+    from moves
+    where moves.from_stage_id is not null
 
 ),
 
@@ -110,63 +129,54 @@ accounts_with_from as (
 implied as (
 
     select distinct
-        deals.source_account_id,
-        deals.pipeline_id,
+        logged_deals.source_account_id,
+        logged_deals.pipeline_id,
         'created' as stage_id
-    from deals
-    left join first_changes on deals.deal_key = first_changes.deal_key
-    left join accounts_with_from on deals.source_account_id = accounts_with_from.source_account_id
+    from logged_deals
+    left join accounts_with_from
+        on logged_deals.source_account_id = accounts_with_from.source_account_id
     where
         case
-            when first_changes.deal_key is null
-                then deals.stage_id is null or deals.closed_at is not null
+            when logged_deals.first_changed_at is null
+                then logged_deals.stage_id is null or logged_deals.closed_at is not null
             else
-                first_changes.first_changed_at > deals.created_at
+                logged_deals.first_changed_at > logged_deals.created_at
                 and accounts_with_from.source_account_id is null
         end
     union
     select distinct
-        deals.source_account_id,
-        deals.pipeline_id,
-        deals.declared_outcome as stage_id
-    from deals
-    left join first_changes on deals.deal_key = first_changes.deal_key
+        logged_deals.source_account_id,
+        logged_deals.pipeline_id,
+        logged_deals.declared_outcome as stage_id
+    from logged_deals
     where
-        first_changes.deal_key is null
-        and deals.stage_id is null
-        and deals.closed_at is not null
-        and deals.declared_outcome in ('won', 'lost')
+        logged_deals.first_changed_at is null
+        and logged_deals.stage_id is null
+        and logged_deals.closed_at is not null
+        and logged_deals.declared_outcome in ('won', 'lost')
 
 ),
 
 mentions as (
 
     select
-        stage_changes.source_account_id,
-        stage_changes.from_pipeline_id as pipeline_id,
-        stage_changes.from_stage_id as stage_id,
-        min(stage_changes.changed_at) as first_seen_at,
-        min(stage_changes.source_sequence) as first_sequence,
+        moves.source_account_id,
+        moves.from_pipeline_id as pipeline_id,
+        moves.from_stage_id as stage_id,
+        moves.first_seen_at,
+        moves.first_sequence,
         0 as side
-    from stage_changes
-    where stage_changes.from_stage_id is not null
-    group by
-        stage_changes.source_account_id,
-        stage_changes.from_pipeline_id,
-        stage_changes.from_stage_id
+    from moves
+    where moves.from_stage_id is not null
     union all
     select
-        stage_changes.source_account_id,
-        stage_changes.to_pipeline_id as pipeline_id,
-        stage_changes.to_stage_id as stage_id,
-        min(stage_changes.changed_at) as first_seen_at,
-        min(stage_changes.source_sequence) as first_sequence,
+        moves.source_account_id,
+        moves.to_pipeline_id as pipeline_id,
+        moves.to_stage_id as stage_id,
+        moves.first_seen_at,
+        moves.first_sequence,
         1 as side
-    from stage_changes
-    group by
-        stage_changes.source_account_id,
-        stage_changes.to_pipeline_id,
-        stage_changes.to_stage_id
+    from moves
     union all
     select
         deals.source_account_id,
