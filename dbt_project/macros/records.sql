@@ -67,10 +67,14 @@
 {%- endmacro %}
 
 
-{# The filter of the time machine on a load time. #}
+{#
+  The filter of the time machine on a load time. Read with its offset where it has one: a plain cast to
+  timestamp would drop it. Without one it is UTC, the session's zone.
+#}
 {% macro known(loaded_at="_loaded_at") -%}
     {%- if var("known_as_of_at") -%}
-        {{ loaded_at }} <= cast('{{ var("known_as_of_at") }}' as timestamp)
+        {{ loaded_at }}
+        <= cast(cast('{{ var("known_as_of_at") }}' as timestamp with time zone) as timestamp)
     {%- else -%}
         true
     {%- endif -%}
