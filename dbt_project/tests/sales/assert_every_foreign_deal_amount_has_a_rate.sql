@@ -1,4 +1,4 @@
--- A returned row is a currency and day for which deals have amounts and the company no exchange rate.
+-- A returned row is a currency and day of deals with amounts for which no exchange rate is known.
 with concluded as (
 
     select * from {{ ref("int_deals_concluded") }}

@@ -1,4 +1,4 @@
--- A returned row is a stage and month whose stock at the end is not stock before + entered - exited.
+-- A returned row is a stage and month whose stock is not what came in minus what went out before.
 with visits as (
 
     select * from {{ ref("fct_deal_stage_visits") }}
@@ -11,7 +11,7 @@ dates as (
 
 ),
 
--- Two readings of the same stays: the stock by looking who stands there, the flow by counting doors.
+-- Two readings of the same stays: the stock looks who stands there, the flow counts doors.
 flows as (
 
     select

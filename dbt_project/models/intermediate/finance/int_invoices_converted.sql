@@ -59,10 +59,7 @@ final as (
         on
             priced.native_currency_code = exchange_rates.currency_code
             and priced.issued_date >= exchange_rates.valid_from_date
-            and (
-                exchange_rates.valid_to_date is null
-                or priced.issued_date < exchange_rates.valid_to_date
-            )
+            and priced.issued_date < exchange_rates.valid_to_date
 
 )
 

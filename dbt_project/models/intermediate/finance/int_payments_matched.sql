@@ -122,10 +122,7 @@ final as (
         on
             kept.currency_code = exchange_rates.currency_code
             and kept.paid_date >= exchange_rates.valid_from_date
-            and (
-                exchange_rates.valid_to_date is null
-                or kept.paid_date < exchange_rates.valid_to_date
-            )
+            and kept.paid_date < exchange_rates.valid_to_date
 
 )
 

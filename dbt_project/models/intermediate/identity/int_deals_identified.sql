@@ -48,9 +48,13 @@ tested as (
         concluded.closed_at,
         coalesce(
             translate(lower(deals.deal_name), ' 0123456789-_.,:;#№!()"/', '')
-            in ('{{ test_words | join("', '") }}')
+            in (
+                {%- for word in test_words %}
+                    '{{ word }}'{{ "," if not loop.last }}
+                {%- endfor %}
+            )
             {%- for word in ("test", "тест", "тестовая", "тестовый") %}
-            or concat('|', lower(deals.tags), '|') like '%|{{ word }}|%'
+                or concat('|', lower(deals.tags), '|') like '%|{{ word }}|%'
             {%- endfor %},
             false
         ) as is_test

@@ -111,10 +111,7 @@ final as (
         on
             borne.currency_code = exchange_rates.currency_code
             and borne.spend_date >= exchange_rates.valid_from_date
-            and (
-                exchange_rates.valid_to_date is null
-                or borne.spend_date < exchange_rates.valid_to_date
-            )
+            and borne.spend_date < exchange_rates.valid_to_date
 
 )
 

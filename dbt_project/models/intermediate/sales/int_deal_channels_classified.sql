@@ -32,7 +32,7 @@ sets as (
 
 named_sets as (
 
-    select *
+    select sets.*
     from sets
     where
         sets.declared_channel <> ''

@@ -229,10 +229,7 @@ final as (
         on
             dated.amount_currency_code = exchange_rates.currency_code
             and dated.rate_date >= exchange_rates.valid_from_date
-            and (
-                exchange_rates.valid_to_date is null
-                or dated.rate_date < exchange_rates.valid_to_date
-            )
+            and dated.rate_date < exchange_rates.valid_to_date
 
 )
 

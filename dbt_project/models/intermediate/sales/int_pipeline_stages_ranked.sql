@@ -59,10 +59,10 @@ stages_of_epochs as (
             stages.source_system = epochs.source_system
             and stages.source_account_id = epochs.source_account_id
             and stages.pipeline_id = epochs.pipeline_id
-            and epochs.valid_from_at >= stages.valid_from_at
+            and stages.valid_from_at <= epochs.valid_from_at
             and (
                 stages.valid_to_at is null
-                or epochs.valid_from_at < stages.valid_to_at
+                or stages.valid_to_at > epochs.valid_from_at
             )
 
 ),
@@ -204,9 +204,11 @@ spans as (
         numbered.live_before_count,
         numbered.live_through_count,
         min(numbered.valid_from_at) as valid_from_at,
+        -- An end that is always there: a join on "no end or before it" cannot use a hash.
         case
             when count(*) = count(numbered.valid_to_at)
                 then max(numbered.valid_to_at)
+            else cast('9999-12-31' as timestamp)
         end as valid_to_at
     from numbered
     group by

@@ -192,60 +192,60 @@ last_stages as (
 
 ),
 {% for link in range(1, links + 1) %}
-link_{{ link }}_picked as (
+    link_{{ link }}_picked as (
 
-    select
-        remaining.stage_change_key,
-        remaining.deal_key,
-        remaining.changed_at,
-        remaining.to_stage_key
-    from link_{{ link - 1 }}_remaining as remaining
-    inner join link_{{ link - 1 }}_stage as here
-        on
-            remaining.deal_key = here.deal_key
-            and remaining.changed_at = here.changed_at
-            and remaining.from_stage_key = here.stage_key
-    left join last_stages
-        on
-            remaining.deal_key = last_stages.deal_key
-            and remaining.changed_at = last_stages.changed_at
-            and remaining.to_stage_key = last_stages.stage_key
-    qualify row_number() over (
-        partition by remaining.deal_key, remaining.changed_at
-        order by
-            case when last_stages.stage_key is null then 0 else 1 end asc,
-            remaining.source_position asc
-    ) = 1
+        select
+            remaining.stage_change_key,
+            remaining.deal_key,
+            remaining.changed_at,
+            remaining.to_stage_key
+        from link_{{ link - 1 }}_remaining as remaining
+        inner join link_{{ link - 1 }}_stage as here
+            on
+                remaining.deal_key = here.deal_key
+                and remaining.changed_at = here.changed_at
+                and remaining.from_stage_key = here.stage_key
+        left join last_stages
+            on
+                remaining.deal_key = last_stages.deal_key
+                and remaining.changed_at = last_stages.changed_at
+                and remaining.to_stage_key = last_stages.stage_key
+        qualify row_number() over (
+            partition by remaining.deal_key, remaining.changed_at
+            order by
+                case when last_stages.stage_key is null then 0 else 1 end asc,
+                remaining.source_position asc
+        ) = 1
 
-),
+    ),
 
-link_{{ link }}_stage as (
+    link_{{ link }}_stage as (
 
-    select
-        link_{{ link }}_picked.deal_key,
-        link_{{ link }}_picked.changed_at,
-        link_{{ link }}_picked.to_stage_key as stage_key
-    from link_{{ link }}_picked
+        select
+            link_{{ link }}_picked.deal_key,
+            link_{{ link }}_picked.changed_at,
+            link_{{ link }}_picked.to_stage_key as stage_key
+        from link_{{ link }}_picked
 
-),
+    ),
 
-link_{{ link }}_remaining as (
+    link_{{ link }}_remaining as (
 
-    select remaining.*
-    from link_{{ link - 1 }}_remaining as remaining
-    left join link_{{ link }}_picked as picked
-        on remaining.stage_change_key = picked.stage_change_key
-    where picked.stage_change_key is null
+        select remaining.*
+        from link_{{ link - 1 }}_remaining as remaining
+        left join link_{{ link }}_picked as picked
+            on remaining.stage_change_key = picked.stage_change_key
+        where picked.stage_change_key is null
 
-),
+    ),
 {% endfor %}
 placed as (
     {% for link in range(1, links + 1) %}
-    select
-        link_{{ link }}_picked.stage_change_key,
-        {{ link }} as chain_position
-    from link_{{ link }}_picked
-    {{ "union all" if not loop.last }}
+        select
+            link_{{ link }}_picked.stage_change_key,
+            {{ link }} as chain_position
+        from link_{{ link }}_picked
+        {{ "union all" if not loop.last }}
     {%- endfor %}
 
 ),

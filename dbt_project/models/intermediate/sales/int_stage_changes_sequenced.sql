@@ -48,7 +48,8 @@ account_logs as (
         deals.source_account_id,
         min(logs.first_changed_at) as log_started_at,
         sum(logs.known_from_count) > 0 as is_from_known,
-        min(deals.created_at) as first_created_at
+        {{ dbt.dateadd("day", late_log_days, "min(deals.created_at)") }}
+        <= min(logs.first_changed_at) as is_begun_late
     from deals
     left join logs on deals.deal_key = logs.deal_key
     group by deals.source_system, deals.source_account_id
@@ -104,9 +105,7 @@ deal_logs as (
             )
         ) as is_entry_inferred,
         deal_states.created_at < account_logs.log_started_at
-        and account_logs.log_started_at
-        >= {{ dbt.dateadd("day", late_log_days, "account_logs.first_created_at") }}
-        as is_log_late,
+        and account_logs.is_begun_late as is_log_late,
         -- Without a log a closed deal has two known moments, an open one has one.
         case
             when logs.first_changed_at is not null
@@ -308,18 +307,12 @@ placed as (
         on
             moves.to_stage_key = to_stages.stage_key
             and moves.transitioned_at >= to_stages.valid_from_at
-            and (
-                to_stages.valid_to_at is null
-                or moves.transitioned_at < to_stages.valid_to_at
-            )
+            and moves.transitioned_at < to_stages.valid_to_at
     left join stages as from_stages
         on
             moves.from_stage_key = from_stages.stage_key
             and moves.transitioned_at >= from_stages.valid_from_at
-            and (
-                from_stages.valid_to_at is null
-                or moves.transitioned_at < from_stages.valid_to_at
-            )
+            and moves.transitioned_at < from_stages.valid_to_at
 
 ),
 

@@ -14,7 +14,9 @@ working_calendar as (
 
 event_times as (
 
-    select min(deals.created_at) as first_at, max(deals.closed_at) as last_at
+    select
+        min(deals.created_at) as first_at,
+        max(deals.closed_at) as last_at
     from {{ ref("int_deals_unioned") }} as deals
     union all
     select
@@ -22,7 +24,9 @@ event_times as (
         max(stage_changes.transitioned_at) as last_at
     from {{ ref("int_stage_changes_sequenced") }} as stage_changes
     union all
-    select min(visits.visited_at) as first_at, max(visits.visited_at) as last_at
+    select
+        min(visits.visited_at) as first_at,
+        max(visits.visited_at) as last_at
     from {{ ref("int_visits_unioned") }} as visits
     union all
     select
@@ -30,10 +34,14 @@ event_times as (
         max(cast(ad_spend.spend_date as timestamp)) as last_at
     from {{ ref("int_ad_spend_unioned") }} as ad_spend
     union all
-    select min(payments.paid_at) as first_at, max(payments.paid_at) as last_at
+    select
+        min(payments.paid_at) as first_at,
+        max(payments.paid_at) as last_at
     from {{ ref("int_payments_unioned") }} as payments
     union all
-    select min(invoices.issued_at) as first_at, max(invoices.issued_at) as last_at
+    select
+        min(invoices.issued_at) as first_at,
+        max(invoices.issued_at) as last_at
     from {{ ref("int_invoices_unioned") }} as invoices
     union all
     select

@@ -17,9 +17,13 @@ foreign_rates as (
     select
         exchange_rates.currency_code,
         exchange_rates.rate_date as valid_from_date,
-        lead(exchange_rates.rate_date) over (
-            partition by exchange_rates.currency_code
-            order by exchange_rates.rate_date
+        -- An end that is always there: a join on "no end or before it" cannot use a hash.
+        coalesce(
+            lead(exchange_rates.rate_date) over (
+                partition by exchange_rates.currency_code
+                order by exchange_rates.rate_date
+            ),
+            cast('9999-12-31' as date)
         ) as valid_to_date,
         exchange_rates.rate
     from exchange_rates
@@ -34,7 +38,7 @@ own_rate as (
     select
         settings.currency_code,
         cast('1970-01-01' as date) as valid_from_date,
-        cast(null as date) as valid_to_date,
+        cast('9999-12-31' as date) as valid_to_date,
         1 as rate
     from settings
 
