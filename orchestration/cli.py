@@ -6,7 +6,6 @@ storage, 130 interrupted. `voronka dbt` passes on dbt's own code, `doctor` gives
 """
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -159,7 +158,8 @@ def dev(port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 3000) ->
     command = [sys.executable, "-m", "dagster", "dev", "-m", "orchestration.definitions"]
     command += ["--working-directory", str(REPOSITORY), "-h", "127.0.0.1", "-p", str(port)]
     environment = {**os.environ, **dagster_environment(settings.home)}
-    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    # In place of this process, so that whoever stops it stops the UI and the daemon with it.
+    os.execve(sys.executable, command, environment)  # noqa: S606
 
 
 @app.command()

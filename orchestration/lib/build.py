@@ -10,7 +10,7 @@ from ingest.config import Settings
 from orchestration.lib.dbt_assets import VoronkaDbt
 from orchestration.lib.dbt_findings import DbtFinding, dbt_findings
 from orchestration.lib.environment import dbt_vars_arguments
-from orchestration.lib.errors import DbtBuildError
+from orchestration.lib.errors import DbtBuildError, DbtProjectError
 from orchestration.lib.progress import console, seconds_in_words, thousands
 from orchestration.lib.recovery import forget_child, remember_child
 from orchestration.lib.session import Session
@@ -66,6 +66,11 @@ def build_models(
             )
             yield event
         succeeded = invocation.is_successful()
+    except KeyError as error:
+        # dagster-dbt looks every node of dbt's answer up in the manifest of the run's start.
+        raise DbtProjectError(
+            f"The models changed while they were being built ({error}); run `voronka refresh` again."
+        ) from None
     finally:
         if invocation.process.poll() is None:
             # Our side broke off: dbt must not go on writing behind the released lock.
