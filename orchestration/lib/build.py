@@ -69,7 +69,7 @@ def build_models(
     except KeyError as error:
         # dagster-dbt looks every node of dbt's answer up in the manifest of the run's start.
         raise DbtProjectError(
-            f"The models changed while they were being built ({error}); run `voronka refresh` again."
+            f"The models changed during the build ({error}); run `voronka refresh` again."
         ) from None
     finally:
         if invocation.process.poll() is None:
