@@ -104,3 +104,13 @@ def test_deals_are_people_plus_the_rest(crm: tuple[Product, DemoEndpoints]) -> N
         having sum(deal_count) filter (where step = 'deals') <> sum(deal_count) filter (where step <> 'deals')
     """)
     assert unbalanced == []
+
+
+def test_the_token_is_nowhere_in_the_home(crm: tuple[Product, DemoEndpoints]) -> None:
+    product, endpoints = crm
+    holders = [
+        path
+        for path in product.home.rglob("*")
+        if path.is_file() and endpoints.token.encode() in path.read_bytes()
+    ]
+    assert holders == []

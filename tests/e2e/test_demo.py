@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from ingest.demo import CompanyTables, DemoCompany
-from tests.e2e.runs import SMALL_COMPANY
 from tests.product import Product
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("demo")]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Product, str]:
-    product = Product(tmp_path_factory.mktemp("demo") / "home")
-    return product, product.run("demo", *SMALL_COMPANY)
 
 
 def test_the_command_prints_the_owners_numbers_and_where_to_click(
@@ -179,22 +171,7 @@ def test_no_phone_mail_or_name_is_left_anywhere(
         assert scanner.found(text) == set(), place
 
 
-def test_tokens_are_nowhere_in_the_home(product: Callable[..., Product]) -> None:
-    from ingest.demo.serving import serve_demo
-
-    with serve_demo(
-        CompanyTables.build(
-            now="2026-01-21T00:00:00+00:00",
-            deals=[{"deal_id": 1, "created_at": "2026-01-02T00:00:00+00:00"}],
-        )
-    ) as endpoints:
-        one = product(
-            VORONKA_SOURCES="amocrm",
-            VORONKA_AMOCRM_URL=endpoints.amocrm_url,
-            SOURCES__AMOCRM__TOKEN=endpoints.token,
-        )
-        printed = one.run("refresh")
-        assert endpoints.token not in printed
-        for path in one.home.rglob("*"):
-            if path.is_file():
-                assert endpoints.token.encode() not in path.read_bytes(), path
+def test_the_models_unit_tests_hold(demo: tuple[Product, str]) -> None:
+    product, _ = demo
+    output = product.run("dbt", "test", "--select", "test_type:unit")
+    assert re.search(r"PASS=\d{2,} WARN=0 ERROR=0 SKIP=0", output), output
