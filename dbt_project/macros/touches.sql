@@ -42,13 +42,3 @@
 {% macro attribution_models() -%}
     {{ return(["first", "last", "last_non_direct", "linear", "position", "time_decay"]) }}
 {%- endmacro %}
-
-
-{# The weight of a path's row under the attribution model of the row. #}
-{% macro attribution_weight(paths) -%}
-    case attribution_models.attribution_model
-        {%- for attribution_model in attribution_models() %}
-        when '{{ attribution_model }}' then {{ paths }}.{{ attribution_model }}_weight
-        {%- endfor %}
-    end
-{%- endmacro %}

@@ -34,7 +34,10 @@ dated_regimes as (
         valid_from_date,
         vat_rate,
         is_vat_payer,
-        lead(valid_from_date) over (order by valid_from_date) as valid_to_date
+        coalesce(
+            lead(valid_from_date) over (order by valid_from_date),
+            cast('9999-12-31' as date)
+        ) as valid_to_date
     from tax_regimes
 
 ),
@@ -65,10 +68,7 @@ taxed as (
     left join dated_regimes
         on
             spend.spend_date >= dated_regimes.valid_from_date
-            and (
-                dated_regimes.valid_to_date is null
-                or spend.spend_date < dated_regimes.valid_to_date
-            )
+            and spend.spend_date < dated_regimes.valid_to_date
 
 ),
 

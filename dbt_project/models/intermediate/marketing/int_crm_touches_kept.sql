@@ -1,3 +1,4 @@
+{{ config(materialized="table") }}
 {%- set tolerance = var("crm_touch_tolerance_minutes") -%}
 with deals as (
 

@@ -1,3 +1,5 @@
+{#- A table: the credits read it once per attribution model. -#}
+{{ config(materialized="table") }}
 {%- set half_life = var("attribution_half_life_days") -%}
 with outcomes as (
 
@@ -119,7 +121,6 @@ shares as (
     select
         numbered.outcome_key,
         numbered.deal_key,
-        numbered.customer_key,
         numbered.outcome,
         numbered.outcome_at,
         numbered.outcome_date,
@@ -149,7 +150,6 @@ final as (
     select
         outcome_key,
         deal_key,
-        customer_key,
         outcome,
         outcome_at,
         outcome_date,

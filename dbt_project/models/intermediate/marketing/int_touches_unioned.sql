@@ -1,4 +1,3 @@
-{{ config(materialized="table") }}
 with visit_touches as (
 
     select * from {{ ref("int_visit_touches_classified") }}

@@ -83,8 +83,7 @@ final as (
     from sets
     left join mapped
         on
-            sets.visit_origin = 'named'
-            and sets.declared_channel = mapped.declared_channel
+            sets.declared_channel = mapped.declared_channel
             and sets.utm_source = mapped.utm_source
             and sets.utm_medium = mapped.utm_medium
             and sets.utm_campaign = mapped.utm_campaign

@@ -1,3 +1,4 @@
+{{ config(materialized="table") }}
 with visits as (
 
     select * from {{ ref("int_visits_identified") }}

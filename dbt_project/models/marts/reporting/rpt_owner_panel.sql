@@ -215,13 +215,15 @@ first_times as (
 
     select
         event,
-        min(local_at) as first_local_at
+        min(local_at) as first_local_at,
+        max(local_at) as last_local_at
     from events
     group by event
     union all
     select
         'billed' as event,
-        min(local_at) as first_local_at
+        min(local_at) as first_local_at,
+        cast(null as timestamp) as last_local_at
     from billed
 
 ),
@@ -232,7 +234,8 @@ first_money as (
         min(first_local_at) filter (where event = 'came') as first_deal_at,
         min(first_local_at) filter (where event in ('paid', 'billed')) as first_paid_at,
         min(first_local_at) filter (where event = 'spend') as first_spend_at,
-        min(first_local_at) as first_local_at
+        min(first_local_at) as first_local_at,
+        max(last_local_at) as last_local_at
     from first_times
 
 ),
@@ -253,8 +256,10 @@ periods as (
     cross join first_money
     where
         days.date_day >= cast(first_money.first_local_at as date)
-        and days.date_day
-        <= {{ local_date("settings.observed_until_at", "settings.time_zone") }}
+        and days.date_day <= greatest(
+            {{ local_date("settings.observed_until_at", "settings.time_zone") }},
+            cast(first_money.last_local_at as date)
+        )
     {%- endfor %}
 
 ),
@@ -609,7 +614,8 @@ final as (
                 2
             ) as decimal(18, 2)
         ) as run_rate_value,
-        settings.currency_code
+        settings.currency_code,
+        settings.time_zone
     from stated
     cross join settings
     left join sales_plans
