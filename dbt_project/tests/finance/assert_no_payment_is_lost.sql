@@ -1,4 +1,5 @@
--- A returned row is a payment of a source that stands in fct_payments neither itself nor through another payment of its invoice.
+-- A returned row is a payment of a source that stands in fct_payments neither itself
+-- nor through another payment of its invoice.
 with loaded as (
 
     select * from {{ ref("int_payments_unioned") }}

@@ -1,4 +1,4 @@
-{#- What the campaigns of a platform usually write into utm_source; the first word of the platform where it is not here. -#}
+{#- What campaigns of a platform usually write into utm_source; else the platform's own name. -#}
 {%- set platform_words = {
     "yandex_direct": "yandex",
     "google_ads": "google",
@@ -59,7 +59,7 @@ campaign_channels as (
         partition by campaign_key
         order by
             touch_count desc,
-            channel
+            channel asc
     ) = 1
 
 ),
@@ -74,7 +74,7 @@ questions as (
                 then
                     case lower(platform)
                         {%- for platform, word in platform_words.items() %}
-                        when '{{ platform }}' then '{{ word }}'
+                            when '{{ platform }}' then '{{ word }}'
                         {%- endfor %}
                         else lower(platform)
                     end

@@ -1,3 +1,4 @@
+{%- set lead_window = var("attribution_window_days")["lead"] -%}
 with deals as (
 
     select * from {{ ref("int_deals_unioned") }}
@@ -32,7 +33,7 @@ final as (
         on
             deals_identified.customer_key = touches.customer_key
             and deals.created_at >= touches.touched_at
-            and {{ dbt.dateadd("day", -1 * var("attribution_window_days")["lead"], "deals.created_at") }}
+            and {{ dbt.dateadd("day", -1 * lead_window, "deals.created_at") }}
             <= touches.touched_at
     qualify row_number() over (
         partition by deals.deal_key

@@ -119,7 +119,7 @@ shared_clients as (
                     then client_links.linked_at
             end asc nulls last,
             client_links.linked_at desc nulls last,
-            client_links.customer_key
+            client_links.customer_key asc
     ) = 1
 
 ),

@@ -98,7 +98,11 @@ deal_entries as (
 
     select
         entries.*,
-        {{ dbt.dateadd("day", "cast(cohort_windows.cohort_window_days as integer)", "entries.first_entered_at") }}
+        {{ dbt.dateadd(
+            "day",
+            "cast(cohort_windows.cohort_window_days as integer)",
+            "entries.first_entered_at",
+        ) }}
             as window_ends_at
     from entries
     cross join cohort_windows
@@ -134,7 +138,9 @@ dated as (
     select
         paths.*,
         cast(
-            {{ dbt.date_trunc("month", local_date("paths.first_entered_at", "settings.time_zone")) }}
+            {{ dbt.date_trunc(
+                "month", local_date("paths.first_entered_at", "settings.time_zone")
+            ) }}
             as date
         ) as cohort_month_date
     from paths

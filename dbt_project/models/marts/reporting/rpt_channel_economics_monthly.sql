@@ -14,8 +14,8 @@ credits as (
 attribution_models as (
 
     {%- for attribution_model in attribution_models() %}
-    {{ "union all" if not loop.first }}
-    select '{{ attribution_model }}' as attribution_model
+        {% if not loop.first %}union all{% endif %}
+        select '{{ attribution_model }}' as attribution_model
     {%- endfor %}
 
 ),
@@ -136,7 +136,7 @@ ranked as (
             order by
                 summed.lead_weight - floor(summed.lead_weight) desc,
                 summed.channel,
-                summed.campaign_key nulls last
+                summed.campaign_key asc nulls last
         ) as remainder_rank
     from summed
 

@@ -34,13 +34,13 @@ dated as (
 placed as (
 
     {%- for period_type in ["week", "month"] %}
-    {{ "union all" if not loop.first }}
-    select
-        '{{ period_type }}' as period_type,
-        cast({{ dbt.date_trunc(period_type, "created_date") }} as date) as period_start_date,
-        customer_key,
-        step
-    from dated
+        {% if not loop.first %}union all{% endif %}
+        select
+            '{{ period_type }}' as period_type,
+            cast({{ dbt.date_trunc(period_type, "created_date") }} as date) as period_start_date,
+            customer_key,
+            step
+        from dated
     {%- endfor %}
 
 ),
@@ -120,13 +120,13 @@ observed as (
 periods as (
 
     {%- for period_type in ["week", "month"] %}
-    {{ "union all" if not loop.first }}
-    select distinct
-        '{{ period_type }}' as period_type,
-        cast({{ dbt.date_trunc(period_type, "days.date_day") }} as date) as period_start_date
-    from days
-    inner join observed
-        on days.date_day between observed.first_date and observed.last_date
+        {% if not loop.first %}union all{% endif %}
+        select distinct
+            '{{ period_type }}' as period_type,
+            cast({{ dbt.date_trunc(period_type, "days.date_day") }} as date) as period_start_date
+        from days
+        inner join observed
+            on days.date_day between observed.first_date and observed.last_date
     {%- endfor %}
 
 ),
@@ -172,15 +172,15 @@ counted as (
 final as (
 
     {%- for step, count, kind_count in steps %}
-    {{ "union all" if not loop.first }}
-    select
-        period_type,
-        period_start_date,
-        '{{ step }}' as step,
-        {{ loop.index }} as step_position,
-        cast({{ count }} as bigint) as deal_count,
-        cast({{ kind_count }} as bigint) as kind_deal_count
-    from counted
+        {% if not loop.first %}union all{% endif %}
+        select
+            period_type,
+            period_start_date,
+            '{{ step }}' as step,
+            {{ loop.index }} as step_position,
+            cast({{ count }} as bigint) as deal_count,
+            cast({{ kind_count }} as bigint) as kind_deal_count
+        from counted
     {%- endfor %}
 
 )

@@ -99,19 +99,19 @@ patterns as (
 
     select
         strict_patterns.*,
-        lag(path_mark) over (
+        lag(strict_patterns.path_mark) over (
             partition by
-                source_system,
-                source_account_id,
-                pipeline_id
-            order by step_position
+                strict_patterns.source_system,
+                strict_patterns.source_account_id,
+                strict_patterns.pipeline_id
+            order by strict_patterns.step_position
         ) as previous_mark,
-        lag(strict_pattern) over (
+        lag(strict_patterns.strict_pattern) over (
             partition by
-                source_system,
-                source_account_id,
-                pipeline_id
-            order by step_position
+                strict_patterns.source_system,
+                strict_patterns.source_account_id,
+                strict_patterns.pipeline_id
+            order by strict_patterns.step_position
         ) as previous_strict_pattern
     from strict_patterns
 
@@ -155,46 +155,47 @@ judged as (
     ("cohort_any", "any"),
     ("cohort_reached_or_beyond", "reached"),
 ] %}
+
 cohort_counts as (
 
     {%- for definition_id, flag in cohort_definitions %}
-    {{ "union all" if not loop.first }}
-    select
-        '{{ definition_id }}' as definition_id,
-        source_system,
-        source_account_id,
-        pipeline_id,
-        cohort_month_date,
-        'entry' as from_step,
-        cast(0 as bigint) as from_step_position,
-        step as to_step,
-        step_name as to_step_name,
-        step_position as to_step_position,
-        cast(coalesce(sum(deal_count) filter (where is_{{ flag }}), 0) as bigint)
-            as numerator_count,
-        cast(sum(deal_count) as bigint) as denominator_count,
-        cast(null as double) as given_ratio,
-        cast(
-            coalesce(
-                sum(deal_count) filter (where is_{{ flag }} and is_previous_{{ flag }}), 0
-            ) as bigint
-        ) as from_previous_numerator_count,
-        cast(
-            coalesce(sum(deal_count) filter (where is_previous_{{ flag }}), 0) as bigint
-        ) as from_previous_denominator_count,
-        cast(
-            coalesce(sum(deal_count) filter (where is_{{ flag }} and not is_any), 0)
-            as bigint
-        ) as imputed_count
-    from judged
-    group by
-        source_system,
-        source_account_id,
-        pipeline_id,
-        cohort_month_date,
-        step,
-        step_name,
-        step_position
+        {% if not loop.first %}union all{% endif %}
+        select
+            '{{ definition_id }}' as definition_id,
+            source_system,
+            source_account_id,
+            pipeline_id,
+            cohort_month_date,
+            'entry' as from_step,
+            cast(0 as bigint) as from_step_position,
+            step as to_step,
+            step_name as to_step_name,
+            step_position as to_step_position,
+            cast(coalesce(sum(deal_count) filter (where is_{{ flag }}), 0) as bigint)
+                as numerator_count,
+            cast(sum(deal_count) as bigint) as denominator_count,
+            cast(null as double) as given_ratio,
+            cast(
+                coalesce(
+                    sum(deal_count) filter (where is_{{ flag }} and is_previous_{{ flag }}), 0
+                ) as bigint
+            ) as from_previous_numerator_count,
+            cast(
+                coalesce(sum(deal_count) filter (where is_previous_{{ flag }}), 0) as bigint
+            ) as from_previous_denominator_count,
+            cast(
+                coalesce(sum(deal_count) filter (where is_{{ flag }} and not is_any), 0)
+                as bigint
+            ) as imputed_count
+        from judged
+        group by
+            source_system,
+            source_account_id,
+            pipeline_id,
+            cohort_month_date,
+            step,
+            step_name,
+            step_position
     {%- endfor %}
 
 ),
@@ -278,34 +279,35 @@ counted_deals as (
     ("win_rate_closed", "closed", "outcome in ('won', 'lost') and closed_date is not null"),
     ("win_rate_created", "created", "true"),
 ] %}
+
 win_rates as (
 
     {%- for definition_id, clock, population in win_rates %}
-    {{ "union all" if not loop.first }}
-    select
-        '{{ definition_id }}' as definition_id,
-        source_system,
-        source_account_id,
-        pipeline_id,
-        cast({{ dbt.date_trunc("month", clock ~ "_date") }} as date) as cohort_month_date,
-        '{{ clock }}' as from_step,
-        cast(0 as bigint) as from_step_position,
-        'won' as to_step,
-        'won' as to_step_name,
-        cast(1 as bigint) as to_step_position,
-        count(*) filter (where outcome = 'won') as numerator_count,
-        count(*) as denominator_count,
-        cast(null as double) as given_ratio,
-        cast(null as bigint) as from_previous_numerator_count,
-        cast(null as bigint) as from_previous_denominator_count,
-        cast(0 as bigint) as imputed_count
-    from counted_deals
-    where {{ population }}
-    group by
-        source_system,
-        source_account_id,
-        pipeline_id,
-        cast({{ dbt.date_trunc("month", clock ~ "_date") }} as date)
+        {% if not loop.first %}union all{% endif %}
+        select
+            '{{ definition_id }}' as definition_id,
+            source_system,
+            source_account_id,
+            pipeline_id,
+            cast({{ dbt.date_trunc("month", clock ~ "_date") }} as date) as cohort_month_date,
+            '{{ clock }}' as from_step,
+            cast(0 as bigint) as from_step_position,
+            'won' as to_step,
+            'won' as to_step_name,
+            cast(1 as bigint) as to_step_position,
+            count(*) filter (where outcome = 'won') as numerator_count,
+            count(*) as denominator_count,
+            cast(null as double) as given_ratio,
+            cast(null as bigint) as from_previous_numerator_count,
+            cast(null as bigint) as from_previous_denominator_count,
+            cast(0 as bigint) as imputed_count
+        from counted_deals
+        where {{ population }}
+        group by
+            source_system,
+            source_account_id,
+            pipeline_id,
+            cast({{ dbt.date_trunc("month", clock ~ "_date") }} as date)
     {%- endfor %}
 
 ),
@@ -317,7 +319,9 @@ moves as (
         from_steps.source_account_id,
         from_steps.pipeline_id,
         cast(
-            {{ dbt.date_trunc("month", local_date("transitions.transitioned_at", "settings.time_zone")) }}
+            {{ dbt.date_trunc(
+                "month", local_date("transitions.transitioned_at", "settings.time_zone")
+            ) }}
             as date
         ) as cohort_month_date,
         from_steps.step as from_step,
@@ -445,12 +449,18 @@ final as (
         case
             when all_definitions.numerator_count is not null
                 then
-                    {{ wilson_low("all_definitions.numerator_count", "all_definitions.denominator_count") }}
+                    {{ wilson_low(
+                        "all_definitions.numerator_count",
+                        "all_definitions.denominator_count",
+                    ) }}
         end as conversion_low_ratio,
         case
             when all_definitions.numerator_count is not null
                 then
-                    {{ wilson_high("all_definitions.numerator_count", "all_definitions.denominator_count") }}
+                    {{ wilson_high(
+                        "all_definitions.numerator_count",
+                        "all_definitions.denominator_count",
+                    ) }}
         end as conversion_high_ratio,
         all_definitions.from_previous_numerator_count,
         all_definitions.from_previous_denominator_count,

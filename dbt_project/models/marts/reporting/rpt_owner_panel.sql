@@ -196,16 +196,16 @@ event_clocks as (
         ("paid", "deals_until_at"),
         ("spend", "spend_until_at"),
     ] %}
-    {{ "union all" if not loop.first }}
-    select
-        '{{ event }}' as event,
-        coalesce(fresh_times.{{ fresh_at }}, settings.observed_until_at) as fresh_until_at,
+        {% if not loop.first %}union all{% endif %}
+        select
+            '{{ event }}' as event,
+            coalesce(fresh_times.{{ fresh_at }}, settings.observed_until_at) as fresh_until_at,
         {{ local_timestamp_of(
             "coalesce(fresh_times." ~ fresh_at ~ ", settings.observed_until_at)",
             "settings.time_zone",
         ) }} as fresh_local_at
-    from fresh_times
-    cross join settings
+        from fresh_times
+        cross join settings
     {%- endfor %}
 
 ),
@@ -243,23 +243,23 @@ first_money as (
 periods as (
 
     {%- for period_type in ["week", "month"] %}
-    {{ "union all" if not loop.first }}
-    select distinct
-        '{{ period_type }}' as period_type,
-        cast({{ dbt.date_trunc(period_type, "days.date_day") }} as date) as period_start_date,
-        cast(
-            {{ dbt.dateadd(period_type, 1, dbt.date_trunc(period_type, "days.date_day")) }}
-            as date
-        ) as period_end_date
-    from days
-    cross join settings
-    cross join first_money
-    where
-        days.date_day >= cast(first_money.first_local_at as date)
-        and days.date_day <= greatest(
-            {{ local_date("settings.observed_until_at", "settings.time_zone") }},
-            cast(first_money.last_local_at as date)
-        )
+        {% if not loop.first %}union all{% endif %}
+        select distinct
+            '{{ period_type }}' as period_type,
+            cast({{ dbt.date_trunc(period_type, "days.date_day") }} as date) as period_start_date,
+            cast(
+                {{ dbt.dateadd(period_type, 1, dbt.date_trunc(period_type, "days.date_day")) }}
+                as date
+            ) as period_end_date
+        from days
+        cross join settings
+        cross join first_money
+        where
+            days.date_day >= cast(first_money.first_local_at as date)
+            and days.date_day <= greatest(
+                {{ local_date("settings.observed_until_at", "settings.time_zone") }},
+                cast(first_money.last_local_at as date)
+            )
     {%- endfor %}
 
 ),
@@ -267,22 +267,22 @@ periods as (
 placed as (
 
     {%- for period_type in ["week", "month"] %}
-    {{ "union all" if not loop.first }}
-    select
-        '{{ period_type }}' as period_type,
-        cast({{ dbt.date_trunc(period_type, "events.local_at") }} as date) as period_start_date,
-        events.event,
-        events.customer_key,
-        events.amount,
+        {% if not loop.first %}union all{% endif %}
+        select
+            '{{ period_type }}' as period_type,
+            cast({{ dbt.date_trunc(period_type, "events.local_at") }} as date) as period_start_date,
+            events.event,
+            events.customer_key,
+            events.amount,
         {{ seconds_between(
             dbt.date_trunc(period_type, "events.local_at"), "events.local_at"
         ) }}
-        <= {{ seconds_between(
+            <= {{ seconds_between(
             dbt.date_trunc(period_type, "event_clocks.fresh_local_at"),
             "event_clocks.fresh_local_at",
         ) }} as is_by_now
-    from events
-    inner join event_clocks on events.event = event_clocks.event
+        from events
+        inner join event_clocks on events.event = event_clocks.event
     {%- endfor %}
 
 ),
@@ -319,11 +319,11 @@ dense as (
         event_clocks.fresh_local_at,
         cast(periods.period_end_date as timestamp) <= event_clocks.fresh_local_at
             as is_complete,
-        {%- for measure in ["row_count", "people_count", "amount"] %}
+    {%- for measure in ["row_count", "people_count", "amount"] %}
         coalesce(totals.{{ measure }}, 0) as {{ measure }},
         coalesce(totals.{{ measure }}_by_now, 0) as {{ measure }}_by_now
         {{- "," if not loop.last }}
-        {%- endfor %}
+    {%- endfor %}
     from periods
     cross join event_clocks
     left join totals
@@ -339,10 +339,10 @@ compared as (
     select
         dense.*,
         {%- for measure in ["row_count", "people_count", "amount"] %}
-        case
-            when dense.is_complete then sum(dense.{{ measure }}) over four_before
-            else sum(dense.{{ measure }}_by_now) over four_before
-        end as previous_{{ measure }},
+            case
+                when dense.is_complete then sum(dense.{{ measure }}) over four_before
+                else sum(dense.{{ measure }}_by_now) over four_before
+            end as previous_{{ measure }},
         {%- endfor %}
         count(*) over four_before as previous_period_count
     from dense
@@ -375,9 +375,9 @@ wide as (
             ("spend", "row_count"),
             ("spend", "amount"),
         ] %}
-        sum({{ measure }}) filter (where event = '{{ event }}') as {{ event }}_{{ measure }},
-        sum(previous_{{ measure }}) filter (where event = '{{ event }}')
-            as previous_{{ event }}_{{ measure }},
+            sum({{ measure }}) filter (where event = '{{ event }}') as {{ event }}_{{ measure }},
+            sum(previous_{{ measure }}) filter (where event = '{{ event }}')
+                as previous_{{ event }}_{{ measure }},
         {%- endfor %}
         max(fresh_until_at) filter (where event = 'won') as deals_until_at,
         max(fresh_until_at) filter (where event = 'spend') as spend_until_at,
@@ -514,7 +514,7 @@ aged as (
 
     select
         metrics.*,
-        cast(period_end_date as timestamp) <= fresh_local_at as is_complete,
+        cast(metrics.period_end_date as timestamp) <= metrics.fresh_local_at as is_complete,
         greatest(
             0e0,
             least(
@@ -540,16 +540,16 @@ stated as (
     select
         aged.*,
         case
-            when state <> 'not_connected' and elapsed_ratio > 0 then value
+            when aged.state <> 'not_connected' and aged.elapsed_ratio > 0 then aged.value
         end as known_value,
         case
-            when state = 'not_connected' then state
-            when elapsed_ratio = 0 then 'partial'
-            else state
+            when aged.state = 'not_connected' then aged.state
+            when aged.elapsed_ratio = 0 then 'partial'
+            else aged.state
         end as known_state,
         case
-            when state <> 'not_connected' and elapsed_ratio = 0 then 'newer_data'
-            else missing
+            when aged.state <> 'not_connected' and aged.elapsed_ratio = 0 then 'newer_data'
+            else aged.missing
         end as known_missing
     from aged
 

@@ -27,7 +27,9 @@ placed as (
 
     select
         cast(
-            {{ dbt.date_trunc("month", local_date("rejections.rejected_at", "settings.time_zone")) }}
+            {{ dbt.date_trunc(
+                "month", local_date("rejections.rejected_at", "settings.time_zone")
+            ) }}
             as date
         ) as month_date,
         rejections.from_stage_key,

@@ -43,7 +43,9 @@ moves as (
 
     select
         cast(
-            {{ dbt.date_trunc("month", local_date("transitions.transitioned_at", "settings.time_zone")) }}
+            {{ dbt.date_trunc(
+                "month", local_date("transitions.transitioned_at", "settings.time_zone")
+            ) }}
             as date
         ) as month_date,
         coalesce(transitions.from_pipeline_id, transitions.to_pipeline_id) as pipeline_id,
@@ -84,7 +86,9 @@ open_visits as (
 
     select
         cast(
-            {{ dbt.date_trunc("month", local_date("visits.entered_at", "settings.time_zone")) }}
+            {{ dbt.date_trunc(
+                "month", local_date("visits.entered_at", "settings.time_zone")
+            ) }}
             as date
         ) as month_date,
         stages.pipeline_id,
@@ -104,7 +108,9 @@ open_visits as (
         and stages.stage_category = 'open'
     group by
         cast(
-            {{ dbt.date_trunc("month", local_date("visits.entered_at", "settings.time_zone")) }}
+            {{ dbt.date_trunc(
+                "month", local_date("visits.entered_at", "settings.time_zone")
+            ) }}
             as date
         ),
         stages.pipeline_id,
