@@ -66,7 +66,12 @@ def write_page(settings: Settings) -> Path:
         DASHBOARDS_DIR,
         home.page_file,
         settings.locale,
-        {"run_id": current.run_id, "published_at": current.published_at},
+        {
+            "run_id": current.run_id,
+            "published_at": current.published_at,
+            "demo": settings.is_demo,
+            "sources": [ref.name for ref in settings.enabled_sources if ref.name != "company"],
+        },
     )
     console().line("page", f"written in {seconds_in_words(time.monotonic() - started)}")
     return home.page_file
