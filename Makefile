@@ -14,7 +14,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export PYTHONUTF8 := 1
 
-.PHONY: help setup demo test dev lint bench campaign docs lock clean
+.PHONY: help setup demo test dev lint lint-python lint-sql bench campaign docs lock clean
 
 help: ## Show what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,11 +36,16 @@ dev: $(READY) ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/voronka dev
 
 lint: $(READY) ## Ruff, mypy, import rules, sqlfluff
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-python lint-sql
+
+lint-python: $(READY)
 	@$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar dbt_project/models dbt_project/tests
+
+lint-sql: $(READY)
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
 
 test: $(READY) lint ## All checks, under 10 minutes
 	@$(BIN)/pytest -m "not campaign and not bench" -n 2 --dist loadgroup

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import duckdb
 
@@ -28,13 +28,15 @@ class Product:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(PRIVATE_PREFIXES)}
         return kept | {"VORONKA_HOME": str(self.home), "PYTHONUTF8": "1"} | self.settings | extra
 
-    def start(self, *arguments: str, **extra: str) -> subprocess.Popen[str]:
-        """Start a command and return it running, its two outputs joined into one pipe."""
+    def start(
+        self, *arguments: str, output: IO[str] | None = None, **extra: str
+    ) -> subprocess.Popen[str]:
+        """Start a command and return it running, both outputs joined in a pipe or a file."""
         return subprocess.Popen(
             [str(COMMAND), *arguments],
             env=self.environment(**extra),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,

@@ -40,18 +40,6 @@ def test_every_mart_is_a_table_in_the_published_file(demo: tuple[Product, str]) 
     assert empty == []
 
 
-def test_a_second_refresh_stores_nothing_and_changes_no_published_value(
-    demo: tuple[Product, str],
-) -> None:
-    product, _ = demo
-    before = product.fingerprints()
-    output = product.run("refresh")
-    stored = re.findall(r"(amocrm|yandex_direct): ([\d ]+) rows stored", output)
-    assert {count for _, count in stored} == {"0"}, output
-    assert {source for source, _ in stored} == {"amocrm", "yandex_direct"}
-    assert product.fingerprints() == before
-
-
 def test_runs_of_the_command_are_visible_in_the_ui(demo: tuple[Product, str]) -> None:
     from dagster import DagsterInstance
 

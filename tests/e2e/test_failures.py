@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.server
 import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -18,7 +17,7 @@ from ingest.demo import CompanyTables
 from ingest.demo.serving import serve_demo
 from tests.product import Product
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("golden")]
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "files"
 
 
@@ -96,15 +95,9 @@ def test_no_source_is_named(product: Callable[..., Product]) -> None:
 
 
 @pytest.fixture(scope="module")
-def golden(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    """Return a company that has been published once, from a copy of the golden tables."""
-    root = tmp_path_factory.mktemp("failures")
-    shutil.copytree(GOLDEN, root / "tables")
-    product = Product(
-        root / "home", {"VORONKA_SOURCES": "files", "VORONKA_FILES": str(root / "tables")}
-    )
-    product.run("refresh")
-    return product
+def golden(golden_files: Product) -> Product:
+    """Return a company that has been published once."""
+    return golden_files
 
 
 @contextmanager

@@ -28,16 +28,11 @@ def as_text(rows: list[tuple[object, ...]]) -> list[tuple[str, ...]]:
 def golden(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Product]:
-    home = tmp_path_factory.mktemp(request.param) / "home"
     if request.param == "files":
-        product = Product(
-            home, {"VORONKA_SOURCES": "files", "VORONKA_FILES": str(GOLDEN / "files")}
-        )
-        product.run("refresh")
-        yield product
+        yield request.getfixturevalue("golden_files")
         return
     with serve_golden_log() as settings:
-        product = Product(home, settings)
+        product = Product(tmp_path_factory.mktemp("amocrm") / "home", settings)
         product.run("refresh")
         yield product
 
