@@ -48,7 +48,7 @@ lint-sql: $(READY)
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
 
 test: $(READY) lint ## All checks, under 10 minutes
-	@$(BIN)/pytest -m "not campaign and not bench" -n 2 --dist loadgroup
+	@$(BIN)/pytest -m "not campaign and not bench" -n 2 --dist loadfile
 
 bench: $(READY) ## Measure against stated baselines in one run
 	@$(BIN)/python -m tests.bench

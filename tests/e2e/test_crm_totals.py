@@ -16,7 +16,7 @@ from ingest.demo import DemoCompany
 from ingest.demo.serving import DemoEndpoints, serve_demo
 from tests.product import Product
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("totals")]
+pytestmark = pytest.mark.e2e
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 OCTOBER = (

@@ -17,7 +17,7 @@ from ingest.demo import CompanyTables
 from ingest.demo.serving import serve_demo
 from tests.product import Product
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("golden")]
+pytestmark = pytest.mark.e2e
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "files"
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.golden.log import serve_golden_log
 from tests.product import Product
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("golden")]
+pytestmark = pytest.mark.e2e
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 

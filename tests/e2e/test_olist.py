@@ -12,7 +12,7 @@ import pytest
 
 from tests.product import Product
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("olist")]
+pytestmark = pytest.mark.e2e
 MAPPINGS = Path(__file__).resolve().parents[1] / "payloads" / "olist"
 
 # Whole days as a person counts them: the clock of the account's zone, cut off, not rounded.
