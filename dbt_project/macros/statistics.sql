@@ -2,16 +2,17 @@
   Product of a column, as an aggregate or a window function. Never exp(sum(ln())): a factor may be
   0.
 #}
-{% macro product(expression) -%}
-    {{ return(adapter.dispatch("product", "voronka")(expression)) }}
+{% macro product(expression, order_by) -%}
+    {{ return(adapter.dispatch("product", "voronka")(expression, order_by)) }}
 {%- endmacro %}
 
-{% macro duckdb__product(expression) -%}
-    product({{ expression }})
+{# In a stated order: the last bit of a product of doubles depends on it, and two builds must be equal. #}
+{% macro duckdb__product(expression, order_by) -%}
+    product({{ expression }} order by {{ order_by }})
 {%- endmacro %}
 
 {# Valid inside a window too: a zero anywhere in the frame makes the smallest factor 0. #}
-{% macro spark__product(expression) -%}
+{% macro spark__product(expression, order_by) -%}
     min(case when {{ expression }} = 0 then 0 else 1 end)
     * exp(sum(ln(nullif({{ expression }}, 0))))
 {%- endmacro %}

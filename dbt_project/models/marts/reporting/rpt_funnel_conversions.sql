@@ -243,7 +243,8 @@ products as (
         cast(null as bigint) as numerator_count,
         cast(max(deal_count) as bigint) as denominator_count,
         case
-            when count(direct_ratio) = count(*) then {{ product("direct_ratio") }}
+            when count(direct_ratio) = count(*)
+                then {{ product("direct_ratio", "step_position") }}
         end as given_ratio,
         cast(null as bigint) as from_previous_numerator_count,
         cast(null as bigint) as from_previous_denominator_count,
