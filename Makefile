@@ -47,7 +47,7 @@ lint-python: $(READY)
 lint-sql: $(READY)
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models dbt_project/tests
 
-test: $(READY) lint ## All checks, under 10 minutes
+test: $(READY) lint ## All checks, about 11 minutes on 2 cores
 	@$(BIN)/pytest -m "not campaign and not bench" -n 2 --dist loadfile
 
 bench: $(READY) ## Measure against stated baselines in one run
