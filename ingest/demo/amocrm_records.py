@@ -213,10 +213,13 @@ class Account:
             record["_embedded"] = embedded
         return orjson.dumps(record)
 
-    def pipelines(self) -> list[dict[str, Any]]:
-        """Return the pipelines with their stages."""
+    def pipelines(self, now: int) -> list[dict[str, Any]]:
+        """Return the pipelines with their stages as they are called at a moment."""
         stages: dict[int, list[dict[str, Any]]] = {}
         for stage in self.tables.stages.to_pylist():
+            begins, ends = stage["valid_from_at"], stage["valid_to_at"]
+            if (begins is not None and begins > now) or (ends is not None and ends <= now):
+                continue
             stages.setdefault(stage["pipeline_id"], []).append(
                 {
                     "id": stage["stage_id"],
@@ -832,11 +835,12 @@ class Account:
         place = {int(number): position for position, number in enumerate(ids)}
         paid = np.zeros(len(ids), dtype=np.int64)
         updated = issued.copy()
-        for invoice, at, part in zip(
-            *(self._rows("payments")[c] for c in ("invoice_id", "paid_at", "amount")), strict=True
+        for invoice, at, part, is_refund in zip(
+            *(self._rows("payments")[c] for c in ("invoice_id", "paid_at", "amount", "is_refund")),
+            strict=True,
         ):
             if at <= now:
-                paid[place[invoice]] += part
+                paid[place[invoice]] += -part if is_refund else part
                 updated[place[invoice]] = max(updated[place[invoice]], at)
 
         def make(position: int, extras: frozenset[str]) -> bytes:

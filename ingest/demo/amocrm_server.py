@@ -168,10 +168,12 @@ class AmoServer:
             body = self._account.account_record(extras, filters_on=filters_on)
             return Reply(200, body.replace(QUERY_MARK.encode(), b""), HAL)
         if path == "/api/v4/leads/pipelines":
-            pipelines = self._account.pipelines()
+            pipelines = self._account.pipelines(self.clock.now)
             return self._whole_list(call, "pipelines", pipelines, with_total=True)
         if found := re.fullmatch(r"/api/v4/leads/pipelines/(\d+)", path):
-            wanted = [one for one in self._account.pipelines() if one["id"] == int(found[1])]
+            wanted = [
+                one for one in self._account.pipelines(self.clock.now) if one["id"] == int(found[1])
+            ]
             return Reply(200, orjson.dumps(wanted[0]), HAL) if wanted else Reply(204)
         if path == "/api/v4/catalogs":
             return self._whole_list(call, "catalogs", self._account.catalogs(), with_total=False)

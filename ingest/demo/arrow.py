@@ -15,5 +15,10 @@ compute: Any = pyarrow.compute
 
 
 def filled(name: str, columns: dict[str, Any]) -> pa.Table:
-    """Return a table of the firm made of whole columns."""
-    return pa.table(columns, schema=SCHEMAS[name])
+    """Return a table of the firm made of whole columns; a column that may be empty may lack."""
+    schema = SCHEMAS[name]
+    count = len(next(iter(columns.values())))
+    lacking = {
+        field.name: pa.nulls(count, field.type) for field in schema if field.name not in columns
+    }
+    return pa.table({**columns, **lacking}, schema=schema)

@@ -78,9 +78,13 @@ class DemoCompany:
         )
         return first - offset
 
+    def world(self) -> CompanyTables:
+        """Return everything that happened in the firm, before any truth is planted in it."""
+        return _Company(self).tables()
+
     def tables(self) -> CompanyTables:
         """Return everything that happened in the firm."""
-        return _Company(self).tables()
+        return self.world()
 
 
 class _Company:
@@ -118,11 +122,13 @@ class _Company:
             calls=calls,
             messages=activity.messages(self.streams, self.calendar, deals, self.end),
             notes=activity.notes(self.streams, self.calendar, deals, self.end),
+            documents=SCHEMAS["documents"].empty_table(),
             tasks=activity.tasks(self.streams, self.calendar, deals, self.end),
             unsorted=self._unsorted(deals),
             loss_reasons=self._loss_reasons(),
             invoices=invoices,
             payments=payments,
+            visits=SCHEMAS["visits"].empty_table(),
             ad_campaigns=money.campaigns(self.start),
             ad_spend=money.ad_spend(self.streams, requests_of_new, self.start, self.end),
         )
@@ -442,6 +448,7 @@ class _Company:
                 "created_by": np.where(by_robot, 0, user_id),
                 "created_at": created,
                 "updated_at": np.where(is_edited, edited, created),
+                "person_id": 1 + deals["phone_of"][first],
             },
         )
         owners = np.flatnonzero(business)
@@ -757,6 +764,8 @@ class _Company:
                 "channel": take_text(ALL_CHANNELS, np.where(deals["kind"] == TESTED, -1, channel)),
                 "kind": take_text(KINDS, deals["kind"]),
                 "product": take_text([p.code for p in story.PRODUCTS], deals["product"]),
+                "is_target": np.ones(count, dtype=np.bool_),
+                "handover_offered_at": created,
             },
         )
 
@@ -852,6 +861,7 @@ class _Company:
                     "position": position,
                     "stage_kind": kind,
                     "color": color,
+                    "valid_from_at": 0,
                 }
                 for stage_id, name, kind, position, color in described
             ]

@@ -118,6 +118,7 @@ def invoices(
             "invoice_id": invoice_id[invoice[kept]],
             "paid_at": to_utc(paid[kept]),
             "amount": part[kept],
+            "is_refund": np.zeros(len(kept), dtype=np.bool_),
         },
     )
     return invoice_table, payment_table

@@ -56,8 +56,18 @@ SCHEMAS: dict[str, pa.Schema] = {
         invoices_catalog_id=_I,
     ),
     "pipelines": _schema(pipeline_id=_I, name=_S, position=_I, is_main=_B, is_unsorted_on=_B),
-    # stage_kind: unsorted, open, won, lost.
-    "stages": _schema(pipeline_id=_I, stage_id=_I, name=_S, position=_I, stage_kind=_S, color=_S),
+    # stage_kind: unsorted, open, won, lost. A stage is shown with the row that is valid at the
+    # moment: a renamed stage has two rows, a removed one a single row that has ended.
+    "stages": _schema(
+        pipeline_id=_I,
+        stage_id=_I,
+        name=_S,
+        position=_I,
+        stage_kind=_S,
+        color=_S,
+        valid_from_at=_I,
+        valid_to_at=_I,
+    ),
     "users": _schema(
         user_id=_I,
         name=_S,
@@ -67,6 +77,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         is_admin=_B,
         is_active=_B,
     ),
+    # person_id is the simulation's own truth: two contacts of one person share it. From merged_at on
+    # a merged contact is gone and the one that absorbed it has the phones and mail boxes of both.
     "contacts": _schema(
         contact_id=_I,
         first_name=_S,
@@ -78,6 +90,10 @@ SCHEMAS: dict[str, pa.Schema] = {
         created_by=_I,
         created_at=_I,
         updated_at=_I,
+        deleted_at=_I,
+        person_id=_I,
+        merged_into_contact_id=_I,
+        merged_at=_I,
     ),
     "companies": _schema(
         company_id=_I,
@@ -90,7 +106,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         updated_at=_I,
     ),
     # pipeline_id, stage_id, amount and responsible_user_id are those at creation; the change tables
-    # move them. channel, kind and product are the simulation's own truth and are never served.
+    # move them. channel, kind, product, is_target and the moments of hand-over are the simulation's
+    # own truth and are never served; failing_criterion (region, budget, product, spam) is served as
+    # the field a rep fills in. From merged_at on a merged deal is gone without a trace in the bin.
     # is_purged: a deleted deal that is not in the bin either (a declined request, or a bin emptied
     # after 30 days).
     "deals": _schema(
@@ -121,6 +139,12 @@ SCHEMAS: dict[str, pa.Schema] = {
         channel=_S,
         kind=_S,
         product=_S,
+        is_target=_B,
+        failing_criterion=_S,
+        handover_offered_at=_I,
+        handover_accepted_at=_I,
+        merged_into_deal_id=_I,
+        merged_at=_I,
     ),
     # Rows of one deal stand in the order they happened. published_at: when the event feed first
     # shows the change (later than changed_at for a late event). changed_by 0: a robot.
@@ -182,6 +206,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         created_by=_I,
         created_at=_I,
     ),
+    # What was sent to the client: evidence of a stage beside the card. kind: offer, contract, act.
+    "documents": _schema(document_id=_I, deal_id=_I, kind=_S, sent_at=_I, sent_by=_I),
     # task_type: call, meeting. created_by 0: a robot.
     "tasks": _schema(
         task_id=_I,
@@ -225,8 +251,39 @@ SCHEMAS: dict[str, pa.Schema] = {
         issued_at=_I,
         deleted_at=_I,
     ),
-    "payments": _schema(payment_id=_I, invoice_id=_I, paid_at=_I, amount=_I),
-    # platform: yandex_direct, vk_ads, ...; only Direct campaigns are served by the Direct API.
+    # A refund is a payment back: its amount is positive too.
+    "payments": _schema(payment_id=_I, invoice_id=_I, paid_at=_I, amount=_I, is_refund=_B),
+    # Visits of the firm's site. client_id names a browser (the _ym_uid of a deal it sends), click_id
+    # is the yclid of an advertisement. person_id (null: never asked for anything), channel and
+    # campaign_id are the simulation's own truth. goals: "[1,2]". known_from_at: when the counter
+    # first shows the visit.
+    "visits": _schema(
+        visit_id=_S,
+        client_id=_S,
+        person_id=_I,
+        device=_S,
+        visited_at=_I,
+        duration_seconds=_I,
+        page_views=_I,
+        is_new_user=_B,
+        is_bounce=_B,
+        start_url=_S,
+        end_url=_S,
+        referer=_S,
+        traffic_source=_S,
+        adv_engine=_S,
+        utm_source=_S,
+        utm_medium=_S,
+        utm_campaign=_S,
+        utm_content=_S,
+        utm_term=_S,
+        click_id=_S,
+        goals=_S,
+        channel=_S,
+        campaign_id=_I,
+        known_from_at=_I,
+    ),
+    # platform: yandex_direct (campaign_id is the campaign's), vk_ads (the ad plan's).
     "ad_campaigns": _schema(
         platform=_S,
         account_login=_S,
@@ -255,9 +312,15 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "pipelines": {"is_main": False, "is_unsorted_on": False},
-    "stages": {"color": "#99ccff", "stage_kind": "open"},
+    "stages": {"color": "#99ccff", "stage_kind": "open", "valid_from_at": 0},
     "users": {"is_admin": False, "is_active": True},
-    "deals": {"amount": 0, "created_by": 0, "is_purged": False, "kind": "new"},
+    "deals": {
+        "amount": 0,
+        "created_by": 0,
+        "is_purged": False,
+        "kind": "new",
+        "is_target": True,
+    },
     "stage_changes": {"changed_by": 0},
     "amount_changes": {"changed_by": 0},
     "responsible_changes": {"changed_by": 0},
@@ -266,9 +329,21 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "calls": {"direction": "out", "duration_seconds": 0},
     "messages": {"direction": "in", "author_id": 0},
     "notes": {"entity_type": "lead", "note_type": "common", "created_by": 0},
+    "documents": {"kind": "offer", "sent_by": 0},
     "tasks": {"task_type": "call", "created_by": 0, "text": ""},
     "unsorted": {"category": "forms"},
     "invoices": {"is_advance": False, "created_by": 0},
+    "payments": {"is_refund": False},
+    "visits": {
+        "device": "desktop",
+        "duration_seconds": 60,
+        "page_views": 2,
+        "is_new_user": True,
+        "is_bounce": False,
+        "start_url": "https://demo.example/",
+        "traffic_source": "direct",
+        "goals": "[]",
+    },
     "ad_campaigns": {
         "platform": "yandex_direct",
         "account_login": "demo",
@@ -346,11 +421,13 @@ class CompanyTables:
     calls: pa.Table
     messages: pa.Table
     notes: pa.Table
+    documents: pa.Table
     tasks: pa.Table
     unsorted: pa.Table
     loss_reasons: pa.Table
     invoices: pa.Table
     payments: pa.Table
+    visits: pa.Table
     ad_campaigns: pa.Table
     ad_spend: pa.Table
 
@@ -517,5 +594,7 @@ def _completed(name: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
         merged = dict(row)
         if "updated_at" in SCHEMAS[name].names and "created_at" in merged:
             merged.setdefault("updated_at", merged["created_at"])
+        if name == "visits" and "visited_at" in merged:
+            merged.setdefault("known_from_at", merged["visited_at"])
         complete.append(merged)
     return complete

@@ -71,8 +71,8 @@ def test_unknown_column_is_refused() -> None:
 
 
 def test_unknown_table_is_refused() -> None:
-    with pytest.raises(ValueError, match="no table is called visits"):
-        CompanyTables.build(now=0, visits=[{"visit_id": 1}])
+    with pytest.raises(ValueError, match="no table is called flights"):
+        CompanyTables.build(now=0, flights=[{"flight_id": 1}])
 
 
 def test_saved_tables_come_back(tmp_path) -> None:  # type: ignore[no-untyped-def]
