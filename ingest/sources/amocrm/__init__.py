@@ -80,7 +80,7 @@ class Endpoint:
 
 
 _LIST = {"limit": PAGE_SIZE}
-_ENDPOINTS = (
+ENDPOINTS = (
     Endpoint("account", "account", "account", "account", cursor_key=None),
     Endpoint("pipelines", "leads/pipelines", "pipelines", "snapshot", cursor_key=None),
     Endpoint(
@@ -118,7 +118,24 @@ _ENDPOINTS = (
     Endpoint("company_notes", "companies/notes", "notes", "notes", params=_LIST),
     Endpoint("invoices", "catalogs/{catalog}/elements", "elements", "invoices", params=_LIST),
 )
-RAW_TABLES: Mapping[str, pa.Schema] = {endpoint.table: RECORD_SCHEMA for endpoint in _ENDPOINTS}
+RAW_TABLES: Mapping[str, pa.Schema] = {endpoint.table: RECORD_SCHEMA for endpoint in ENDPOINTS}
+
+
+def question_of(endpoint: Endpoint, settings: Settings, options: AmocrmSettings) -> str:
+    """Return a name for what is asked of a list and how it lands.
+
+    More event types, more parts of a record or another privacy rule make the time that was read
+    before unread; unchanged records are not stored again.
+
+    Args:
+        endpoint: The list.
+        settings: The settings of the home folder.
+        options: The options of the account.
+    """
+    asked = [endpoint.path, str(endpoint.params.get("with", "")), settings.personal_data]
+    if endpoint.reading == "events":
+        asked += sorted(options.event_types)
+    return payload_hash("\n".join(asked).encode())
 
 
 def build_source(
@@ -143,7 +160,7 @@ def build_source(
 
     @dlt.source(name="amocrm", max_table_nesting=0)
     def amocrm() -> list[DltResource]:
-        return [resource_of(endpoint) for endpoint in _ENDPOINTS]
+        return [resource_of(endpoint) for endpoint in ENDPOINTS]
 
     return amocrm()
 
@@ -497,16 +514,8 @@ class _Reader:
         )
 
     def _question(self, endpoint: Endpoint) -> str:
-        """Return a name for what is asked of a list and how it lands.
-
-        More event types, more parts of a record or another privacy rule make the time that was
-        read before unread; unchanged records are not stored again.
-        """
-        settings = self._session.settings
-        asked = [endpoint.path, str(endpoint.params.get("with", "")), settings.personal_data]
-        if endpoint.reading == "events":
-            asked += sorted(self._session.options.event_types)
-        return payload_hash("\n".join(asked).encode())
+        session = self._session
+        return question_of(endpoint, session.settings, session.options)
 
     def _is_short(self, endpoint: Endpoint) -> bool:
         session = self._session
