@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 import httpx
 import orjson
@@ -259,6 +259,7 @@ class ApiClient:
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         headers: Mapping[str, str] | None = None,
+        sink: BinaryIO | None = None,
     ) -> httpx.Response:
         """Return the first accepted answer to a request.
 
@@ -269,6 +270,8 @@ class ApiClient:
             params: Query parameters.
             json: Body.
             headers: Headers beside the credentials.
+            sink: A seekable file that a successful answer's body is streamed into from its
+                beginning; the answer's own content is then empty. For bodies larger than memory.
 
         Raises:
             IngestError: No usable answer came within the policy.
@@ -278,7 +281,7 @@ class ApiClient:
         waited = 0.0
         while True:
             try:
-                response, verdict = self._send_patiently(method, url, params, json, headers)
+                response, verdict = self._send_patiently(method, url, params, json, headers, sink)
             except tenacity.RetryError as failure:
                 reason = failure.last_attempt.exception()
                 raise reason.error if isinstance(reason, _TryAgainError) else failure from None
@@ -318,6 +321,7 @@ class ApiClient:
         params: Mapping[str, Any] | None,
         json: Any,
         headers: Mapping[str, str] | None,
+        sink: BinaryIO | None,
     ) -> tuple[httpx.Response, Verdict]:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._policy.attempts),
@@ -325,7 +329,7 @@ class ApiClient:
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             sleep=self._sleep,
         )
-        return retrying(self._send_once, method, url, params, json, headers)
+        return retrying(self._send_once, method, url, params, json, headers, sink)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         outcome = state.outcome
@@ -350,16 +354,20 @@ class ApiClient:
         params: Mapping[str, Any] | None,
         json: Any,
         headers: Mapping[str, str] | None,
+        sink: BinaryIO | None,
     ) -> tuple[httpx.Response, Verdict]:
         self._limiter.wait_for_turn()
+        request = self._client.build_request(
+            method,
+            url,
+            params=params,
+            json=json,
+            headers={**(headers or {}), **self._credentials()},
+        )
         try:
-            response = self._client.request(
-                method,
-                url,
-                params=params,
-                json=json,
-                headers={**(headers or {}), **self._credentials()},
-            )
+            response = self._client.send(request, stream=sink is not None)
+            if sink is not None:
+                response = _drained(response, sink)
         except httpx.TransportError as failure:
             error = self._unreachable(url, failure)
             if isinstance(failure, httpx.UnsupportedProtocol):
@@ -476,6 +484,26 @@ def retry_after_seconds(response: httpx.Response) -> float | None:
         now = datetime.now(UTC)
     seconds: float = (until - now).total_seconds()
     return max(seconds, 0.0)
+
+
+def _drained(response: httpx.Response, sink: BinaryIO) -> httpx.Response:
+    """Return an answer whose good body stands in the file; what any other one says is kept."""
+    try:
+        if not response.is_success or "html" in response.headers.get("content-type", ""):
+            response.read()
+            return response
+        sink.seek(0)
+        sink.truncate()
+        for piece in response.iter_bytes():
+            sink.write(piece)
+        kept = {
+            name: response.headers[name]
+            for name in ("content-type", "date")
+            if name in response.headers
+        }
+        return httpx.Response(response.status_code, headers=kept, request=response.request)
+    finally:
+        response.close()
 
 
 def _shown(response: httpx.Response) -> str:

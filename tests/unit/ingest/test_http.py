@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from time import monotonic
 from typing import Any
@@ -230,3 +231,26 @@ def test_credentials_go_to_the_accounts_host_only_and_into_no_message() -> None:
     assert asked[0].url.scheme == "https"
     assert "secret-token" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_body_too_large_for_memory_goes_into_a_file_and_a_broken_one_is_replaced() -> None:
+    class Broken(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            yield b"half of a much longer"
+            raise httpx.RemoteProtocolError("peer closed connection")
+
+    sink = io.BytesIO()
+    broken = httpx.Response(200, stream=Broken())
+    whole = httpx.Response(200, content=b"short", headers={"content-type": "text/csv"})
+    with client(answers(broken, httpx.Response(503, content=b"later"), whole)) as api:
+        response = api.request("GET", "part", sink=sink)
+    assert sink.getvalue() == b"short"
+    assert (response.content, response.headers["content-type"]) == (b"", "text/csv")
+
+
+def test_what_is_no_success_or_a_page_never_reaches_the_file() -> None:
+    sink = io.BytesIO(b"untouched")
+    page = httpx.Response(200, content=b"<html>", headers={"content-type": "text/html"})
+    with client(answers(page)) as api:
+        assert api.request("GET", "part", sink=sink).content == b"<html>"
+    assert sink.getvalue() == b"untouched"
