@@ -1,7 +1,8 @@
-"""What both fake servers share: a reply, the simulated clock, request statistics."""
+"""What the fake servers share: a reply, the simulated clock, request statistics, a bad day."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter, deque
@@ -14,6 +15,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
@@ -38,6 +41,33 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     base_url: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of a request on its way: an answer, a part of one, or silence.
+
+    Attributes:
+        reply: The answer; None: the connection is closed without one.
+        seconds: How long the caller waits for it.
+        kept_bytes: So many bytes of the body arrive before the connection breaks; None: all.
+    """
+
+    reply: Reply | None
+    seconds: float = 0.0
+    kept_bytes: int | None = None
+
+
+class Disturbance(Protocol):
+    """A layer in front of a server."""
+
+    def outcome(self, call: Call, answer: Callable[[Call], Reply]) -> Outcome:
+        """Return what becomes of a request, asking the server or not."""
+        ...
+
+    def summary(self) -> dict[str, Any]:
+        """Return what was done to requests so far."""
+        ...
 
 
 class Server(Protocol):
@@ -131,8 +161,47 @@ class RateWindow:
         return False
 
 
-def application(server: Server) -> Starlette:
-    """Return the ASGI application of a fake server."""
+class BreakableProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """uvicorn's protocol whose connection an application may break: ASGI has no word for it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        wrapped: ASGIApp = self.app  # type: ignore[has-type]
+
+        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
+            await wrapped({**scope, _CONNECTION: self}, receive, send)
+
+        self.app = with_connection
+
+
+_CONNECTION = "voronka.connection"
+
+
+class _Broken(Response):
+    """An answer of which the caller gets a part, or nothing at all."""
+
+    def __init__(self, whole: Response | None, kept_bytes: int) -> None:
+        super().__init__()
+        self._whole, self._kept = whole, kept_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._whole is not None:
+            start = {"status": self._whole.status_code, "headers": self._whole.raw_headers}
+            await send({"type": "http.response.start", **start})
+            part = bytes(self._whole.body)[: self._kept]
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        scope[_CONNECTION].transport.close()
+        # The loop must see the connection end before the application does, or it answers 500.
+        await asyncio.sleep(0.01)
+
+
+def application(server: Server, disturbance: Disturbance | None = None) -> Starlette:
+    """Return the ASGI application of a fake server.
+
+    Args:
+        server: What answers.
+        disturbance: What stands between it and the callers.
+    """
 
     async def endpoint(request: Request) -> Response:
         call = Call(
@@ -144,12 +213,26 @@ def application(server: Server) -> Starlette:
             base_url=f"{request.url.scheme}://{request.url.netloc}",
         )
         moment = time.monotonic()
-        reply = server.answer(call)
+        if disturbance is None:
+            outcome = Outcome(server.answer(call))
+        else:
+            outcome = disturbance.outcome(call, server.answer)
         server.clock.tick()
+        reply = outcome.reply
+        if outcome.seconds:
+            await asyncio.sleep(outcome.seconds)
+        if reply is None:
+            server.statistics.count(call.path, 0, 0, moment)
+            return _Broken(None, 0)
         server.statistics.count(call.path, reply.status, len(reply.body), moment)
-        headers = {"date": formatdate(server.clock.now, usegmt=True), **reply.headers}
-        if reply.status == 204:
-            return Response(status_code=204, headers=headers)
-        return Response(reply.body, reply.status, {**headers, "content-type": reply.content_type})
+        response = _response(reply, server.clock.now)
+        return response if outcome.kept_bytes is None else _Broken(response, outcome.kept_bytes)
 
     return Starlette(routes=[Route("/{path:path}", endpoint, methods=METHODS)])
+
+
+def _response(reply: Reply, now: int) -> Response:
+    headers = {"date": formatdate(now, usegmt=True), **reply.headers}
+    if reply.status == 204:
+        return Response(status_code=204, headers=headers)
+    return Response(reply.body, reply.status, {**headers, "content-type": reply.content_type})
