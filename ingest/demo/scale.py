@@ -1,0 +1,411 @@
+"""A company of any size, its raw tables written without an API in between.
+
+`ScaledCompany` is the demo company times n: blocks of 50,000 deals, each a `DemoCompany` of its own
+seed whose ids are moved out of the way of the others', under one roof (account, pipelines, users,
+campaigns are those of the first block). Up to one block it is the demo company itself, so what is
+written here and what its APIs land are equal, record by record.
+
+Only one block is in memory at a time. Advertising figures do not grow with the deals (campaigns
+times days): those are landed by their own sources, from the fake servers.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ingest.config import Home, Settings, SourceRef, load_settings
+from ingest.demo import story
+from ingest.demo.amocrm_raw import AMOCRM, AmocrmRaw
+from ingest.demo.arrow import Column, compute
+from ingest.demo.company_tables import write_company_tables
+from ingest.demo.generator import DemoCompany
+from ingest.demo.randomness import Ints
+from ingest.demo.raw_file import RawFile
+from ingest.demo.serving import serve_demo
+from ingest.demo.tables import CompanyTables
+from ingest.errors import ConfigurationError
+from ingest.loading import load_source
+
+BLOCK_DEALS = 50_000
+# Ids of one block stay within this span of each other, in every table.
+_ID_STRIDE = 10_000_000
+_NUMBER_TEXT_STRIDE = 1_000_000_000_000_000
+_SEED_STRIDE = 1_000_003
+_IDS = frozenset(
+    {
+        "call_id",
+        "company_id",
+        "contact_id",
+        "deal_id",
+        "document_id",
+        "entity_id",
+        "invoice_id",
+        "merged_into_contact_id",
+        "merged_into_deal_id",
+        "note_id",
+        "payment_id",
+        "person_id",
+        "task_id",
+    }
+)
+_NUMBER_TEXTS = frozenset({"client_id", "click_id", "visit_id"})
+# One firm has them once, however many blocks its deals come in.
+_SHARED = ("account", "pipelines", "stages", "users", "loss_reasons", "ad_campaigns")
+_DEMO_TOML = """\
+# The demo company lives here. Real sources need a home of their own (VORONKA_HOME).
+sources = ["demo"]
+sales_rep_names = "drop"
+"""
+_SCALED_TOML = """\
+# A company of the demo's kind whose raw tables were written without its APIs: `voronka dbt build`.
+sources = []
+sales_rep_names = "drop"
+"""
+
+
+@dataclass(frozen=True)
+class ScaledCompany:
+    """The demo company at any size; equal arguments give equal tables.
+
+    Attributes:
+        deals: How many deals there are in all.
+        seed: Of every random stream.
+        months: How far back the clock begins.
+        end: The last moment of the simulated clock.
+        block_deals: Deals made at a time.
+        changes_per_deal: Stage changes of a deal in the mean; None: as the firm works. More than
+            that are cards moved on and back again between two true moves.
+        visits_per_deal: Visits of the site per deal in the mean; None: as people come.
+    """
+
+    deals: int = 20_000
+    seed: int = 20261121
+    months: int = 18
+    end: dt.datetime = field(default=story.END_OF_CLOCK)
+    block_deals: int = BLOCK_DEALS
+    changes_per_deal: float | None = None
+    visits_per_deal: float | None = None
+
+    @property
+    def block_count(self) -> int:
+        """Return in how many blocks the deals come."""
+        return max(1, -(-self.deals // self.block_deals))
+
+    @property
+    def is_demo_company(self) -> bool:
+        """Return whether this is `DemoCompany` of as many leads, to the last byte."""
+        return (
+            self.block_count == 1 and self.changes_per_deal is None and self.visits_per_deal is None
+        )
+
+    @property
+    def start(self) -> dt.datetime:
+        """Return midnight in Moscow of the day the clock begins."""
+        return self._block(0).start
+
+    def blocks(self) -> Iterator[CompanyTables]:
+        """Yield the company block by block; what all share comes with each."""
+        shared: dict[str, pa.Table] = {}
+        for number in range(self.block_count):
+            tables = self._block(number).tables()
+            if not shared:
+                shared = {name: getattr(tables, name) for name in _SHARED}
+            moved = {
+                name: shared.get(name, _moved(table, number)) for name, table in tables.items()
+            }
+            yield self._denser(CompanyTables(now=tables.now, **moved), number)
+
+    def tables(self) -> CompanyTables:
+        """Return the whole company at once, for sizes that memory holds."""
+        blocks = list(self.blocks())
+        if len(blocks) == 1:
+            return blocks[0]
+        joined = {
+            name: table
+            if name in _SHARED
+            else pa.concat_tables([getattr(block, name) for block in blocks]).combine_chunks()
+            for name, table in blocks[0].items()
+        }
+        joined["ad_spend"] = summed_spend(joined["ad_spend"])
+        return CompanyTables(now=blocks[0].now, **joined)
+
+    def _block(self, number: int) -> DemoCompany:
+        before = self.deals * number // self.block_count
+        after = self.deals * (number + 1) // self.block_count
+        return DemoCompany(
+            seed=self.seed + number * _SEED_STRIDE,
+            months=self.months,
+            leads=after - before,
+            end=self.end,
+        )
+
+    def _denser(self, tables: CompanyTables, number: int) -> CompanyTables:
+        if self.changes_per_deal is not None:
+            sequence = np.random.SeedSequence([self.seed, number])
+            rng = np.random.Generator(np.random.PCG64(sequence))
+            tables = more_stage_changes(tables, self.changes_per_deal, rng)
+        return tables
+
+
+def _moved(table: pa.Table, number: int) -> pa.Table:
+    """Return a block's table with its ids moved to the block's own range."""
+    if number == 0:
+        return table
+    columns = []
+    for name in table.schema.names:
+        column = table.column(name)
+        if name in _IDS:
+            column = compute.add(column, number * _ID_STRIDE)
+        elif name in _NUMBER_TEXTS:
+            numbers = compute.add(compute.cast(column, pa.int64()), number * _NUMBER_TEXT_STRIDE)
+            column = compute.cast(numbers, pa.string())
+        columns.append(column)
+    return pa.table(columns, schema=table.schema)
+
+
+def summed_spend(spend: pa.Table) -> pa.Table:
+    """Return the ledger of campaign days with the blocks' figures added up.
+
+    Args:
+        spend: Rows of `ad_spend` of any number of blocks.
+    """
+    measures = ("impressions", "clicks", "cost_micros")
+    keys = [name for name in spend.schema.names if name not in measures]
+    summed = spend.group_by(keys, use_threads=False).aggregate([(name, "sum") for name in measures])
+    named = [f"{name}_sum" if name in measures else name for name in spend.schema.names]
+    return summed.select(named).rename_columns(spend.schema.names).cast(spend.schema)
+
+
+def more_stage_changes(
+    tables: CompanyTables, changes_per_deal: float, rng: np.random.Generator
+) -> CompanyTables:
+    """Return a firm whose cards are moved on and back again while they wait in a stage.
+
+    Args:
+        tables: The firm.
+        changes_per_deal: How many changes a deal shall have in the mean; never fewer than now.
+        rng: Spreads them over the deals.
+    """
+    changes = tables.stage_changes
+    wanted = round(changes_per_deal * tables.deals.num_rows) - changes.num_rows
+    pairs = max(0, wanted // 2)
+    following = _open_stages(tables)
+
+    def of(name: str) -> Ints:
+        return np.asarray(compute.fill_null(changes.column(name), -1).to_numpy(), dtype=np.int64)
+
+    deal, at = of("deal_id"), of("changed_at")
+    order = np.lexsort((np.arange(len(deal)), at, deal))
+    deal, at = deal[order], at[order]
+    source = {name: of(name)[order] for name in ("from_pipeline_id", "from_stage_id", "changed_by")}
+    # A spell: from one change of a deal to its next, in an open stage that has a neighbour.
+    begins = np.concatenate([[0], at[:-1]])
+    neighbour = np.array(
+        [
+            following.get(place, -1)
+            for place in zip(
+                source["from_pipeline_id"].tolist(), source["from_stage_id"].tolist(), strict=True
+            )
+        ],
+        dtype=np.int64,
+    )
+    is_spell = np.concatenate([[False], deal[1:] == deal[:-1]]) & (neighbour >= 0)
+    spells = np.flatnonzero(is_spell & (at - begins > 8))
+    if not pairs or not len(spells):
+        return tables
+    count = np.full(len(spells), pairs // len(spells), dtype=np.int64)
+    count[rng.permutation(len(spells))[: pairs % len(spells)]] += 1
+    length = (at - begins)[spells]
+    count = np.minimum(count, (length - 1) // 4)
+    moves = 2 * count
+    spell = np.repeat(spells, moves)
+    step = np.arange(int(moves.sum())) - np.repeat(np.cumsum(moves) - moves, moves)
+    parts = np.repeat(moves + 1, moves)
+    changed = begins[spell] + (at - begins)[spell] * (step + 1) // parts
+    is_away = step % 2 == 0
+    home, away = source["from_stage_id"][spell], neighbour[spell]
+    pipeline = source["from_pipeline_id"][spell]
+    added = pa.table(
+        {
+            "deal_id": deal[spell],
+            "changed_at": changed,
+            "from_pipeline_id": pipeline,
+            "from_stage_id": np.where(is_away, home, away),
+            "to_pipeline_id": pipeline,
+            "to_stage_id": np.where(is_away, away, home),
+            "changed_by": source["changed_by"][spell],
+            "loss_reason_id": pa.nulls(len(spell), pa.int64()),
+            "published_at": changed,
+        },
+        schema=changes.schema,
+    )
+    # What was there comes first, so that equal moments keep their order.
+    joined = pa.concat_tables([changes, added]).combine_chunks()
+    deals = joined.column("deal_id").to_numpy()
+    moments = joined.column("changed_at").to_numpy()
+    ordered = np.lexsort((np.arange(len(deals)), moments, deals))
+    places: Column = pa.array(ordered)
+    return replace(tables, stage_changes=joined.take(places))
+
+
+def _open_stages(tables: CompanyTables) -> dict[tuple[int, int], int]:
+    """Return, by pipeline and open stage, the open stage that follows in its pipeline's round."""
+    found: dict[tuple[int, int], int] = {}
+    by_pipeline: dict[int, list[int]] = {}
+    rows: list[dict[str, Any]] = tables.stages.to_pylist()
+    for stage in rows:
+        is_constant = not stage.get("valid_from_at") and stage.get("valid_to_at") is None
+        if stage["stage_kind"] == "open" and is_constant:
+            by_pipeline.setdefault(stage["pipeline_id"], []).append(stage["stage_id"])
+    for pipeline, stages in by_pipeline.items():
+        if len(stages) > 1:
+            for one, after in zip(stages, [*stages[1:], stages[0]], strict=True):
+                found[pipeline, one] = after
+    return found
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: rows by table, and how long it took."""
+
+    rows: Mapping[str, int]
+    seconds: float
+    bytes_on_disk: int
+
+
+def write_raw(
+    company: ScaledCompany,
+    home: Path,
+    *,
+    memory_limit: str = "3GB",
+    report: Callable[[str], None] | None = None,
+) -> Written:
+    """Write the raw tables of a company into a new home.
+
+    The home gets its settings, the company's own tables and the privacy key too. A company that is
+    the demo company goes on living: `voronka refresh` there reads its APIs and finds nothing new.
+
+    Args:
+        company: The company.
+        home: The home folder; it must not have a warehouse yet.
+        memory_limit: What DuckDB may take, beside one block of the company.
+        report: Told how far the work is.
+
+    Raises:
+        ConfigurationError: The home is somebody's already.
+    """
+    started = time.monotonic()
+    place = Home(home.expanduser().absolute())
+    if place.warehouse.exists() or place.config_file.exists():
+        raise ConfigurationError(
+            f"{place.root} has a company already", action="Give a folder that does not exist yet"
+        )
+    settings = _settled(place, company)
+    spend: pa.Table | None = None
+    first: CompanyTables | None = None
+    with RawFile(place, memory_limit=memory_limit) as file:
+        for number, tables in enumerate(company.blocks()):
+            amocrm = AmocrmRaw(tables, settings, number)
+            if first is None:
+                first = tables
+                for pull in amocrm.pulls():
+                    file.open_pull(AMOCRM, pull)
+            for table, part in amocrm.rows(lambda table: file.pull_id(AMOCRM, table)):
+                file.append(AMOCRM, table, part)
+            told = tables.ad_spend
+            spend = told if spend is None else summed_spend(pa.concat_tables([spend, told]))
+            if report is not None:
+                report(f"{number + 1} of {company.block_count} blocks")
+        file.commit()
+        rows = file.rows
+    if first is None or spend is None:
+        raise ValueError("a company has at least one block")
+    _write_company_tables(place, first, company.block_count)
+    rows |= _land_advertising(replace(_without_deals(first), ad_spend=spend), settings, company)
+    return Written(rows, time.monotonic() - started, place.warehouse.stat().st_size)
+
+
+def _settled(home: Home, company: ScaledCompany) -> Settings:
+    """Make the home folder and return its settings."""
+    home.demo_dir.mkdir(parents=True, exist_ok=True)
+    if company.is_demo_company:
+        marker = {"seed": company.seed, "months": company.months, "leads": company.deals}
+        home.config_file.write_text(_DEMO_TOML, encoding="utf-8")
+        home.demo_marker.write_text(json.dumps(marker), encoding="utf-8")
+    else:
+        home.config_file.write_text(_SCALED_TOML, encoding="utf-8")
+    return load_settings({"VORONKA_HOME": str(home.root)})
+
+
+def _without_deals(tables: CompanyTables) -> CompanyTables:
+    """Return a firm that only advertises: all that the advertising APIs look at."""
+    kept = {"account", "pipelines", "stages", "users", "loss_reasons", "ad_campaigns", "ad_spend"}
+    return CompanyTables(
+        now=tables.now,
+        **{name: table if name in kept else table.slice(0, 0) for name, table in tables.items()},
+    )
+
+
+def _write_company_tables(home: Home, tables: CompanyTables, blocks: int) -> None:
+    """Write the company's own tables; the plans of one block are multiplied."""
+    write_company_tables(home.company_dir, tables)
+    if blocks == 1:
+        return
+    plans = home.company_dir / "sales_plans.csv"
+    with plans.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    with plans.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(rows[0])
+        writer.writerows([*row[:-1], int(row[-1]) * blocks] for row in rows[1:])
+
+
+def _land_advertising(
+    tables: CompanyTables, settings: Settings, company: ScaledCompany
+) -> dict[str, int]:
+    """Let the advertising sources read their servers, and return what they stored."""
+    rows: dict[str, int] = {}
+    direct = SourceRef("yandex_direct")
+    with serve_demo(tables) as endpoints, _secrets(SOURCES__YANDEX_DIRECT__TOKEN=endpoints.token):
+        served = settings.with_source_options(
+            (direct,),
+            {
+                direct: {
+                    "url": endpoints.direct_url,
+                    "start_date": company.start.date(),
+                    "requests_per_second": 1000.0,
+                }
+            },
+            origin="demo company",
+        )
+        for ref in served.sources:
+            summary = load_source(ref, served)
+            for table, part in summary.resources.items():
+                rows[f"{ref.name}.{table}"] = part.rows_stored
+    return rows
+
+
+@contextmanager
+def _secrets(**tokens: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in tokens}
+    os.environ.update(tokens)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
