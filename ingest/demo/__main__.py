@@ -10,7 +10,9 @@ import sys
 from ingest.demo.amocrm_server import AmoOptions, AmoServer
 from ingest.demo.direct_server import DirectOptions, DirectServer
 from ingest.demo.generator import DemoCompany
+from ingest.demo.metrica_server import MetricaOptions, MetricaServer
 from ingest.demo.serving import LOOPBACK, applications, clock_text, listen, run_servers
+from ingest.demo.vk_server import VkServer
 
 
 def main() -> None:
@@ -25,29 +27,40 @@ def main() -> None:
     )
     parser.add_argument("--amocrm-port", type=int, default=0, help="0 takes a free one (default)")
     parser.add_argument("--direct-port", type=int, default=0, help="0 takes a free one (default)")
+    parser.add_argument("--vk-port", type=int, default=0, help="0 takes a free one (default)")
+    parser.add_argument("--metrica-port", type=int, default=0, help="0 takes a free one (default)")
     parser.add_argument(
         "--rate",
         type=int,
         default=7,
         help="requests a second of amoCRM (default %(default)s, the vendor's)",
     )
-    parser.add_argument("--token", default=None, help="of both APIs; made up by default")
+    parser.add_argument("--token", default=None, help="of all APIs but VK Ads; made up by default")
     asked = parser.parse_args()
 
     token = asked.token or secrets.token_hex(16)
     tables = DemoCompany(seed=asked.seed, months=asked.months, leads=asked.leads).tables()
     amocrm = AmoServer(tables, AmoOptions(token=token, requests_per_second=asked.rate))
     direct = DirectServer(tables, DirectOptions(token=token))
-    listeners = [listen(asked.amocrm_port), listen(asked.direct_port)]
+    vk = VkServer(tables)
+    metrica = MetricaServer(tables, MetricaOptions(token=token))
+    asked_ports = (asked.amocrm_port, asked.direct_port, asked.vk_port, asked.metrica_port)
+    listeners = [listen(port) for port in asked_ports]
     ports = [listener.getsockname()[1] for listener in listeners]
+    counter = f"management/v1/counter/{metrica.counter_id}"
     sys.stdout.write(
         f"Simulated clock: {clock_text(tables.now)} Moscow time, {tables.deals.num_rows} deals\n"
         f"amoCRM:  http://{LOOPBACK}:{ports[0]}/api/v4/account\n"
         f"Direct:  http://{LOOPBACK}:{ports[1]}/json/v5/reports (login {direct.login})\n"
+        f"VK Ads:  http://{LOOPBACK}:{ports[2]}/api/v2/oauth2/token.json"
+        f" (client_id {vk.client_id}, client_secret {vk.client_secret})\n"
+        f"Metrica: http://{LOOPBACK}:{ports[3]}/{counter}/logrequests\n"
         f"Header:  Authorization: Bearer {token}\n"
     )
     sys.stdout.flush()
-    asyncio.run(run_servers(list(zip(applications([amocrm, direct]), listeners, strict=True))))
+    asyncio.run(
+        run_servers(list(zip(applications([amocrm, direct, vk, metrica]), listeners, strict=True)))
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,19 @@ from starlette.routing import Route
 from ingest.demo.amocrm_server import AmoOptions, AmoServer
 from ingest.demo.direct_server import DirectOptions, DirectServer
 from ingest.demo.http import Server, application
+from ingest.demo.metrica_server import MetricaOptions, MetricaServer
 from ingest.demo.tables import CompanyTables, Instant, unix_seconds
+from ingest.demo.vk_server import VkOptions, VkServer
 
 LOOPBACK = "127.0.0.1"
 # The demo company's clock stands still while it is read, so the vendor's real-time limits would
 # only make the demo slow: 300,000 events at 7 pages a second take seven minutes.
 DEMO_AMO = AmoOptions(requests_per_second=2000, excess_before_ban=10_000)
 DEMO_DIRECT = DirectOptions(requests_per_window=2000)
+DEMO_VK = VkOptions(requests_per_second=2000)
+DEMO_METRICA = MetricaOptions(
+    requests_per_second=2000, requests_per_window=None, polls_until_processed=1
+)
 _START_SECONDS = 60.0
 
 
@@ -44,18 +50,23 @@ class DemoEndpoints:
 
     amocrm_url: str
     direct_url: str
+    vk_url: str
+    metrica_url: str
     token: str
     direct_login: str
+    vk_client_id: str
+    vk_client_secret: str
+    metrica_counter_id: str
     control_url: str
     process_id: int
 
     def statistics(self) -> dict[str, Any]:
-        """Return, for `amocrm` and `direct`, what was asked and how it was answered."""
+        """Return, for each of the APIs, what was asked and how it was answered."""
         answer: dict[str, Any] = self._control("statistics", {})
         return answer
 
     def set_now(self, now: Instant) -> None:
-        """Move the simulated clock of both APIs; what happened later is not visible."""
+        """Move the simulated clock of all APIs; what happened later is not visible."""
         self._control("clock", {"now": unix_seconds(now)})
 
     def _control(self, what: str, body: dict[str, Any]) -> Any:
@@ -74,9 +85,13 @@ def serve_demo(
     *,
     amocrm: AmoOptions = DEMO_AMO,
     direct: DirectOptions = DEMO_DIRECT,
+    vk: VkOptions = DEMO_VK,
+    metrica: MetricaOptions = DEMO_METRICA,
     now: Instant | None = None,
     amocrm_port: int = 0,
     direct_port: int = 0,
+    vk_port: int = 0,
+    metrica_port: int = 0,
 ) -> Iterator[DemoEndpoints]:
     """Serve a firm's APIs on loopback and yield where.
 
@@ -87,15 +102,19 @@ def serve_demo(
         tables: The firm.
         amocrm: Behaviour of the CRM; the default has a raised rate limit, `AmoOptions()` has the
             vendor's.
-        direct: Behaviour of the advertising API, alike.
+        direct: Behaviour of Yandex Direct, alike.
+        vk: Behaviour of VK Ads, alike.
+        metrica: Behaviour of Yandex Metrica.
         now: The simulated moment; default: the end of the tables.
         amocrm_port: A fixed port; 0: any free one.
         direct_port: Alike.
+        vk_port: Alike.
+        metrica_port: Alike.
 
     Raises:
         OSError: The servers did not start; the message holds what they said.
     """
-    token = amocrm.token or direct.token or secrets.token_hex(32)
+    token = amocrm.token or direct.token or metrica.token or secrets.token_hex(32)
     with tempfile.TemporaryDirectory(prefix="voronka-demo-") as folder:
         tables.save(Path(folder))
         settings = {
@@ -103,7 +122,20 @@ def serve_demo(
             "now": tables.now if now is None else unix_seconds(now),
             "amocrm": asdict(replace(amocrm, token=token)),
             "direct": asdict(replace(direct, token=token)),
-            "ports": [amocrm_port, direct_port],
+            "vk": asdict(
+                replace(
+                    vk,
+                    client_id=vk.client_id or secrets.token_hex(8),
+                    client_secret=vk.client_secret or secrets.token_hex(24),
+                )
+            ),
+            "metrica": asdict(replace(metrica, token=token)),
+            "ports": {
+                "amocrm": amocrm_port,
+                "direct": direct_port,
+                "vk": vk_port,
+                "metrica": metrica_port,
+            },
         }
         with (Path(folder) / "stderr").open("w+b") as said:
             child = subprocess.Popen(
@@ -138,12 +170,18 @@ def _started(
         reason = said.read().decode(errors="replace").strip()[-2000:]
         raise OSError(f"the demo servers did not start: {reason}")
     ready = json.loads(line)
+    urls = {name: f"http://{LOOPBACK}:{port}" for name, port in ready["ports"].items()}
     return DemoEndpoints(
-        amocrm_url=f"http://{LOOPBACK}:{ready['ports'][0]}",
-        direct_url=f"http://{LOOPBACK}:{ready['ports'][1]}",
+        amocrm_url=urls["amocrm"],
+        direct_url=urls["direct"],
+        vk_url=urls["vk"],
+        metrica_url=urls["metrica"],
         token=token,
         direct_login=ready["login"],
-        control_url=f"http://{LOOPBACK}:{ready['ports'][2]}",
+        vk_client_id=settings["vk"]["client_id"],
+        vk_client_secret=settings["vk"]["client_secret"],
+        metrica_counter_id=ready["counter_id"],
+        control_url=urls["control"],
         process_id=child.pid,
     )
 
@@ -160,19 +198,17 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _control(amocrm: AmoServer, direct: DirectServer, token: str) -> Starlette:
-    """Return the hidden third server: statistics and the clock."""
+def _control(servers: Mapping[str, Server], token: str) -> Starlette:
+    """Return the hidden last server: statistics and the clock."""
 
     async def endpoint(request: Request) -> Response:
         if request.headers.get("authorization") != f"Bearer {token}":
             return Response(status_code=401)
         if request.url.path == "/clock":
             now = (await request.json())["now"]
-            amocrm.clock.set(now)
-            direct.clock.set(now)
-        return JSONResponse(
-            {"amocrm": amocrm.statistics.summary(), "direct": direct.statistics.summary()}
-        )
+            for server in servers.values():
+                server.clock.set(now)
+        return JSONResponse({name: server.statistics.summary() for name, server in servers.items()})
 
     return Starlette(routes=[Route("/{path:path}", endpoint, methods=["POST"])])
 
@@ -232,14 +268,28 @@ def _child() -> None:
     settings = json.loads(sys.stdin.buffer.readline())
     _die_with_parent()
     tables = CompanyTables.load(Path(settings["folder"]))
-    amocrm = AmoServer(tables, AmoOptions(**settings["amocrm"]), settings["now"])
-    direct = DirectServer(tables, DirectOptions(**settings["direct"]), settings["now"])
-    listeners = [listen(port) for port in (*settings["ports"], 0)]
-    apps = [*applications([amocrm, direct]), _control(amocrm, direct, settings["amocrm"]["token"])]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    sys.stdout.write(json.dumps({"ports": ports, "login": direct.login}) + "\n")
+    now = settings["now"]
+    direct = DirectServer(tables, DirectOptions(**settings["direct"]), now)
+    metrica = MetricaServer(tables, MetricaOptions(**settings["metrica"]), now)
+    servers: dict[str, Server] = {
+        "amocrm": AmoServer(tables, AmoOptions(**settings["amocrm"]), now),
+        "direct": direct,
+        "vk": VkServer(tables, VkOptions(**settings["vk"]), now),
+        "metrica": metrica,
+    }
+    listeners = {name: listen(settings["ports"].get(name, 0)) for name in (*servers, "control")}
+    apps = [
+        *applications(list(servers.values())),
+        _control(servers, settings["amocrm"]["token"]),
+    ]
+    ready = {
+        "ports": {name: listener.getsockname()[1] for name, listener in listeners.items()},
+        "login": direct.login,
+        "counter_id": str(metrica.counter_id),
+    }
+    sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
-    asyncio.run(run_servers(list(zip(apps, listeners, strict=True))))
+    asyncio.run(run_servers(list(zip(apps, listeners.values(), strict=True))))
 
 
 def clock_text(now: int) -> str:

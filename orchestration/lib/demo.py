@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from ingest.config import Home, Settings, SourceRef
+from ingest.sources import SOURCES
 from orchestration.lib.environment import applied
 from orchestration.lib.errors import HomeError
 from orchestration.lib.progress import console, thousands
@@ -90,23 +92,33 @@ def demo_sources(settings: Settings) -> Iterator[Settings]:
     if not any(home.company_dir.glob("*.csv")):
         write_company_tables(home.company_dir, tables)
     with serve_demo(tables) as endpoints:
-        amocrm, direct = SourceRef("amocrm"), SourceRef("yandex_direct")
-        tokens = {
+        secrets = {
             "SOURCES__AMOCRM__TOKEN": endpoints.token,
             "SOURCES__YANDEX_DIRECT__TOKEN": endpoints.token,
+            "SOURCES__VK_ADS__CLIENT_ID": endpoints.vk_client_id,
+            "SOURCES__VK_ADS__CLIENT_SECRET": endpoints.vk_client_secret,
+            "SOURCES__YANDEX_METRICA__TOKEN": endpoints.token,
         }
-        with applied(tokens):
-            yield settings.with_source_options(
-                (amocrm, direct),
-                {
-                    # A server of our own needs no protection from us, and nothing happened
-                    # before the company began.
-                    amocrm: {"url": endpoints.amocrm_url, "requests_per_second": 1000.0},
-                    direct: {
-                        "url": endpoints.direct_url,
-                        "start_date": company.start.date(),
-                        "requests_per_second": 1000.0,
+        # A server of our own needs no protection from us, and nothing happened before the company
+        # began.
+        fast = {"requests_per_second": 1000.0}
+        begun = {"start_date": company.start.date()}
+        options: dict[SourceRef, dict[str, Any]] = {
+            SourceRef(name): {**values, **fast}
+            for name, values in (
+                ("amocrm", {"url": endpoints.amocrm_url}),
+                ("yandex_direct", {"url": endpoints.direct_url, **begun}),
+                ("vk_ads", {"url": endpoints.vk_url, **begun}),
+                (
+                    "yandex_metrica",
+                    {
+                        "url": endpoints.metrica_url,
+                        "counter_id": endpoints.metrica_counter_id,
+                        **begun,
                     },
-                },
-                origin="demo company",
+                ),
             )
+            if name in SOURCES
+        }
+        with applied(secrets):
+            yield settings.with_source_options(tuple(options), options, origin="demo company")
