@@ -5,8 +5,10 @@ A body is never parsed before status and content type were looked at: vendors an
 """
 
 import logging
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -31,9 +33,15 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _LONGEST_RETRY_AFTER_SECONDS = 900.0
-_SLOWEST_INTERVAL_SECONDS = 30.0
 _FIRST_PAUSE_SECONDS = 1.0
-_ANSWERS_BEFORE_SPEEDING_UP = 50
+# A little under the limit: at the limit itself, a turn that wakes up 5 ms late and the eighth after
+# it that wakes up in time stand within one second of the vendor's clock.
+_SHARE_OF_THE_LIMIT = 0.97
+_SLOWEST_SHARE = 1 / 16
+# 35 good answers undo one halving: soon enough to finish, too slow to be refused again and again.
+_SPEEDING_UP = 0.98
+_CLOCKS_AGREE_SECONDS = 60.0
+_CLOCK_QUESTIONS = 5
 
 
 @dataclass(frozen=True)
@@ -58,21 +66,33 @@ class RateLimiter:
     """Give out evenly spaced turns to all threads that speak for one account.
 
     Even spacing and not a bucket: a burst of seven in the first 10 ms of a second counts as eight
-    when the vendor's second begins 20 ms later.
+    when the vendor's second begins 20 ms later. Turns that wake up late are counted too: no span of
+    `limit / per_second` seconds ever holds more than `limit` of them.
     """
 
     def __init__(
         self,
         per_second: float,
         *,
+        limit: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._fastest = 1.0 / per_second
+        """Start at the full pace, 97 % of what the vendor allows.
+
+        Args:
+            per_second: What the vendor allows, on average.
+            limit: How many requests the vendor counts together; default: those of one second.
+            clock: Replaced in tests.
+            sleep: Replaced in tests.
+        """
+        count = max(limit or math.floor(per_second), 1)
+        self._span = count / per_second
+        self._given: deque[float] = deque(maxlen=count)
+        self._fastest = 1.0 / (per_second * _SHARE_OF_THE_LIMIT)
         self._interval = self._fastest
         self._next_turn = 0.0
         self._silent_until = 0.0
-        self._answers = 0
         self._lock = threading.Lock()
         self._clock = clock
         self._sleep = sleep
@@ -84,46 +104,59 @@ class RateLimiter:
 
     def wait_for_turn(self) -> None:
         """Return when it is the caller's turn to send."""
+        turn = self._next()
         while True:
-            with self._lock:
-                now = self._clock()
-                turn = max(now, self._next_turn)
-                self._next_turn = turn + self._interval
+            now = self._clock()
             if turn > now:
                 self._sleep(turn - now)
             with self._lock:
+                now = self._clock()
                 # A pause that began while this thread slept cancels its turn; it queues anew.
-                if self._clock() >= self._silent_until:
-                    return
+                is_cancelled = now < self._silent_until
+                if not is_cancelled:
+                    is_full = len(self._given) == self._given.maxlen
+                    earliest = self._given[0] + self._span if is_full else now
+                    if now >= earliest:
+                        self._given.append(now)
+                        return
+                    turn = earliest
+            if is_cancelled:
+                turn = self._next()
+
+    def _next(self) -> float:
+        with self._lock:
+            turn = max(self._clock(), self._next_turn)
+            self._next_turn = turn + self._interval
+            return turn
 
     def slow_down(self, pause_seconds: float) -> None:
         """Double the distance between turns and let nobody send for a while.
+
+        Threads that are refused together slow down once: the refusals have one cause.
 
         Args:
             pause_seconds: How long all threads of the account stay silent.
         """
         with self._lock:
-            self._interval = min(self._interval * 2, _SLOWEST_INTERVAL_SECONDS)
-            self._silent_until = max(self._silent_until, self._clock() + pause_seconds)
+            now = self._clock()
+            if now >= self._silent_until:
+                self._interval = min(self._interval * 2, self._fastest / _SLOWEST_SHARE)
+            self._silent_until = max(self._silent_until, now + pause_seconds)
             self._next_turn = max(self._next_turn, self._silent_until)
-            self._answers = 0
 
     def note_success(self) -> None:
-        """Return step by step to the full pace after a run of good answers."""
+        """Return step by step to the full pace."""
         with self._lock:
-            if self._interval <= self._fastest:
-                return
-            self._answers += 1
-            if self._answers >= _ANSWERS_BEFORE_SPEEDING_UP:
-                self._answers = 0
-                self._interval = max(self._fastest, self._interval / 2)
+            if self._interval > self._fastest:
+                self._interval = max(self._fastest, self._interval * _SPEEDING_UP)
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long a client stays patient."""
+    """How long a client stays patient: with failures, with answers that cannot be, with waiting."""
 
     attempts: int = 6
+    doubtful_answers: int = 4
     first_pause_seconds: float = field(default_factory=lambda: _FIRST_PAUSE_SECONDS)
     longest_pause_seconds: float = 60.0
     longest_wait_seconds: float = 3600.0
@@ -136,6 +169,20 @@ class _TryAgainError(Exception):
         super().__init__(str(error))
         self.verdict = verdict
         self.error = error
+
+
+@dataclass
+class _Asked:
+    """A request, and how often its answer could not be."""
+
+    method: str
+    url: str
+    params: Mapping[str, Any] | None
+    json: Any
+    headers: Mapping[str, str] | None
+    sink: BinaryIO | None
+    check: Callable[[httpx.Response], None] | None
+    doubts: int = 0
 
 
 class ApiClient:
@@ -177,6 +224,8 @@ class ApiClient:
         self._renew = renew_credentials
         self._policy = policy or RetryPolicy()
         self._sleep = sleep
+        self._clocks: list[tuple[float, float]] = []
+        self._first_sent: float | None = None
         self._server_now: datetime | None = None
         host = httpx.URL(self.base_url).host
         self._client = httpx.Client(
@@ -206,23 +255,61 @@ class ApiClient:
 
     @property
     def server_now(self) -> datetime | None:
-        """Return the Date of the first answer, naive UTC; None before it.
+        """Return the server's time at the first answer, naive UTC; None before it.
 
         It ends the newest window of a run: a window must end by the clock that stamps the rows.
         """
         return self._server_now
 
-    def get_json(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+    def agree_on_clock(self, ask: Callable[[], object]) -> datetime | None:
+        """Return the server's time once two of its answers agree on it.
+
+        One of many front ends may be a day ahead; a window that ended by its clock would leave out
+        what happens until then. Without agreement the earliest clock counts: what is left out at
+        the end of a window is read by the next run.
+
+        Args:
+            ask: Sends a cheap request.
+        """
+        for _ in range(_CLOCK_QUESTIONS):
+            if self._agreed_clock() is not None:
+                break
+            ask()
+        agreed = self._agreed_clock()
+        if agreed is None and self._clocks:
+            agreed = min(stamp for stamp, _ in self._clocks)
+        if agreed is not None:
+            self._server_now = datetime.fromtimestamp(agreed, UTC).replace(tzinfo=None)
+        return self._server_now
+
+    def get_json(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        check: Callable[[Any], None] | None = None,
+    ) -> Any:
         """Return the parsed body of a GET, or None where the answer is 204.
 
         Args:
             path: Path below the base URL without a leading slash, or a link from an answer.
             params: Query parameters.
+            check: Raises SourceContractError on a body that cannot be; the request is then
+                repeated some times before the error counts.
 
         Raises:
             IngestError: No usable answer came.
         """
-        return self.json_of(self.request("GET", path, params=params))
+        parsed: list[Any] = []
+
+        def parse(response: httpx.Response) -> None:
+            body = self.json_of(response)
+            if check is not None:
+                check(body)
+            parsed.append(body)
+
+        self.request("GET", path, params=params, check=parse)
+        return parsed[-1]
 
     def json_of(self, response: httpx.Response) -> Any:
         """Return the parsed body of an answer that was accepted, or None for an empty 204.
@@ -260,6 +347,7 @@ class ApiClient:
         json: Any = None,
         headers: Mapping[str, str] | None = None,
         sink: BinaryIO | None = None,
+        check: Callable[[httpx.Response], None] | None = None,
     ) -> httpx.Response:
         """Return the first accepted answer to a request.
 
@@ -272,16 +360,19 @@ class ApiClient:
             headers: Headers beside the credentials.
             sink: A seekable file that a successful answer's body is streamed into from its
                 beginning; the answer's own content is then empty. For bodies larger than memory.
+            check: Looks at an accepted answer and raises SourceContractError if it cannot be: torn
+                on the way, of a proxy, of another page. A few repetitions bring the right one, or
+                the error counts.
 
         Raises:
             IngestError: No usable answer came within the policy.
         """
-        url = self._url(path)
+        asked = _Asked(method, self._url(path), params, json, headers, sink, check)
         renewed = False
         waited = 0.0
         while True:
             try:
-                response, verdict = self._send_patiently(method, url, params, json, headers, sink)
+                response, verdict = self._send_patiently(asked)
             except tenacity.RetryError as failure:
                 reason = failure.last_attempt.exception()
                 raise reason.error if isinstance(reason, _TryAgainError) else failure from None
@@ -314,22 +405,14 @@ class ApiClient:
         # Links in answers vary in scheme and host; credentials go to the account's own host only.
         return str(given.copy_with(scheme=own.scheme, host=own.host, port=own.port))
 
-    def _send_patiently(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, Any] | None,
-        json: Any,
-        headers: Mapping[str, str] | None,
-        sink: BinaryIO | None,
-    ) -> tuple[httpx.Response, Verdict]:
+    def _send_patiently(self, asked: "_Asked") -> tuple[httpx.Response, Verdict]:
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._policy.attempts),
             wait=self._pause,
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             sleep=self._sleep,
         )
-        return retrying(self._send_once, method, url, params, json, headers, sink)
+        return retrying(self._send_once, asked)
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         outcome = state.outcome
@@ -347,58 +430,76 @@ class ApiClient:
             self._limiter.slow_down(pause)
         return pause
 
-    def _send_once(
-        self,
-        method: str,
-        url: str,
-        params: Mapping[str, Any] | None,
-        json: Any,
-        headers: Mapping[str, str] | None,
-        sink: BinaryIO | None,
-    ) -> tuple[httpx.Response, Verdict]:
+    def _send_once(self, asked: "_Asked") -> tuple[httpx.Response, Verdict]:
         self._limiter.wait_for_turn()
+        sent = time.monotonic()
         request = self._client.build_request(
-            method,
-            url,
-            params=params,
-            json=json,
-            headers={**(headers or {}), **self._credentials()},
+            asked.method,
+            asked.url,
+            params=asked.params,
+            json=asked.json,
+            headers={**(asked.headers or {}), **self._credentials()},
         )
         try:
-            response = self._client.send(request, stream=sink is not None)
-            if sink is not None:
-                response = _drained(response, sink)
-        except httpx.TransportError as failure:
-            error = self._unreachable(url, failure)
+            response = self._client.send(request, stream=asked.sink is not None)
+            if asked.sink is not None:
+                response = _drained(response, asked.sink)
+        except (httpx.TransportError, httpx.DecodingError) as failure:
+            error = self._unreachable(asked.url, failure)
             if isinstance(failure, httpx.UnsupportedProtocol):
                 raise error from None
             raise _TryAgainError(Verdict("retry"), error) from None
-        self._note_clock(response)
+        self._note_clock(response, sent)
         verdict = self._classify(response)
         if verdict.action in {"retry", "slow_down"}:
             reason = verdict.error or self._gave_up(response, verdict)
-            asked = retry_after_seconds(response)
-            if asked is not None and asked > _LONGEST_RETRY_AFTER_SECONDS:
+            named = retry_after_seconds(response)
+            if named is not None and named > _LONGEST_RETRY_AFTER_SECONDS:
                 raise RateLimitError(
-                    f"{_shown(response)} asks to wait {asked:.0f} s",
+                    f"{_shown(response)} asks to wait {named:.0f} s",
                     account=self.account,
                     action="Run again after that time",
                 )
-            wait = verdict.wait_seconds if verdict.wait_seconds is not None else asked
+            wait = verdict.wait_seconds if verdict.wait_seconds is not None else named
             raise _TryAgainError(Verdict(verdict.action, wait), reason)
+        if verdict.action == "ok" and asked.check is not None:
+            try:
+                asked.check(response)
+            except SourceContractError as doubt:
+                asked.doubts += 1
+                if asked.doubts >= self._policy.doubtful_answers:
+                    raise
+                raise _TryAgainError(Verdict("retry"), doubt) from None
         return response, verdict
 
-    def _note_clock(self, response: httpx.Response) -> None:
-        if self._server_now is None and response.headers.get("date"):
-            try:
-                stamp = parsedate_to_datetime(response.headers["date"])
-            except ValueError:
-                return
-            self._server_now = stamp.astimezone(UTC).replace(tzinfo=None)
+    def _agreed_clock(self) -> float | None:
+        """Return the first answer's time that another answer confirms."""
+        for place, (stamp, elapsed) in enumerate(self._clocks):
+            for other, later in self._clocks[place + 1 :]:
+                if abs((other - later) - (stamp - elapsed)) <= _CLOCKS_AGREE_SECONDS:
+                    return stamp
+        return None
 
-    def _unreachable(self, url: str, failure: httpx.TransportError) -> UnreachableError:
+    def _note_clock(self, response: httpx.Response, sent: float) -> None:
+        if len(self._clocks) > _CLOCK_QUESTIONS or not response.headers.get("date"):
+            return
+        try:
+            stamp = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+        except ValueError:
+            return
+        if self._first_sent is None:
+            self._first_sent = sent
+        self._clocks.append((stamp.timestamp(), sent - self._first_sent))
+        if self._server_now is None:
+            self._server_now = stamp.replace(tzinfo=None)
+
+    def _unreachable(self, url: str, failure: httpx.RequestError) -> UnreachableError:
         place = httpx.URL(url)
-        what = "time-out" if isinstance(failure, httpx.TimeoutException) else "no connection"
+        what = "no connection"
+        if isinstance(failure, httpx.TimeoutException):
+            what = "time-out"
+        elif isinstance(failure, httpx.RemoteProtocolError | httpx.DecodingError | httpx.ReadError):
+            what = "no whole answer"
         return UnreachableError(
             f"{what} at {place.host}{place.path} ({type(failure).__name__})",
             account=self.account,

@@ -83,7 +83,33 @@ def test_turns_are_evenly_spaced() -> None:
         limiter.wait_for_turn()
         moments.append(time.now)
     gaps = [later - earlier for earlier, later in pairwise(moments)]
-    assert gaps == pytest.approx([1 / 7] * 14)
+    assert gaps == pytest.approx([1 / 7 / 0.97] * 14)
+
+
+def test_turns_that_wake_up_late_never_make_one_too_many_in_a_second() -> None:
+    time = Time()
+    lateness = iter([0.0, 0.12, 0.0, 0.0, 0.09, 0.0, 0.0, 0.0, 0.0] * 20)
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds + next(lateness))
+
+    limiter = RateLimiter(7.0, clock=time, sleep=sleep)
+    moments = []
+    for _ in range(60):
+        limiter.wait_for_turn()
+        moments.append(time.now)
+    assert all(moments[n + 7] - moments[n] > 0.999_999 for n in range(len(moments) - 7))
+
+
+def test_a_limit_of_ten_seconds_is_kept_over_ten_seconds() -> None:
+    time = Time()
+    limiter = RateLimiter(2.0, limit=20, clock=time, sleep=time.sleep)
+    moments = []
+    for _ in range(45):
+        limiter.wait_for_turn()
+        moments.append(time.now)
+    assert all(moments[n + 20] - moments[n] >= 10.0 for n in range(len(moments) - 20))
+    assert moments[40] <= 20 / 0.95
 
 
 def test_threads_share_one_pace() -> None:
@@ -108,13 +134,25 @@ def test_threads_share_one_pace() -> None:
 def test_slowing_down_halves_the_pace_and_good_answers_restore_it() -> None:
     time = Time()
     limiter = RateLimiter(10.0, clock=time, sleep=time.sleep)
+    full_pace = limiter.interval_seconds
     limiter.slow_down(5.0)
-    assert limiter.interval_seconds == pytest.approx(0.2)
+    limiter.slow_down(5.0)  # another thread, refused for the same reason
+    assert limiter.interval_seconds == pytest.approx(2 * full_pace)
     limiter.wait_for_turn()
     assert time.now >= 5.0
-    for _ in range(50):
+    for _ in range(40):
         limiter.note_success()
-    assert limiter.interval_seconds == pytest.approx(0.1)
+    assert limiter.interval_seconds == pytest.approx(full_pace)
+
+
+def test_no_number_of_refusals_brings_the_pace_to_a_halt() -> None:
+    time = Time()
+    limiter = RateLimiter(7.0, clock=time, sleep=time.sleep)
+    full_pace = limiter.interval_seconds
+    for _ in range(30):
+        limiter.slow_down(1.0)
+        time.sleep(1.0)
+    assert limiter.interval_seconds == pytest.approx(16 * full_pace)
 
 
 def test_retry_after_is_obeyed_in_seconds_and_as_a_date() -> None:
@@ -168,10 +206,35 @@ def test_a_passing_failure_is_survived() -> None:
 def test_html_where_json_is_due_is_never_parsed() -> None:
     page = httpx.Response(200, headers={"Content-Type": "text/html"}, text="<html>login</html>")
     with pytest.raises(SourceContractError, match="text/html"):
-        client(answers(page)).get_json("x")
+        client(answers(*[page] * 4)).get_json("x")
     torn = httpx.Response(200, headers=JSON, content=b'{"a": ')
     with pytest.raises(SourceContractError, match="broken JSON"):
-        client(answers(torn)).get_json("x")
+        client(answers(*[torn] * 4)).get_json("x")
+    assert client(answers(page, torn, good({"a": 1}))).get_json("x") == {"a": 1}
+
+
+def test_an_answer_that_cannot_be_is_asked_for_again_and_at_last_an_error() -> None:
+    def check(body: dict[str, int]) -> None:
+        if body["page"] != 2:
+            raise SourceContractError("another page came")
+
+    wrong = good({"page": 1})
+    assert client(answers(wrong, good({"page": 2}))).get_json("x", check=check) == {"page": 2}
+    with pytest.raises(SourceContractError, match="another page"):
+        client(answers(*[wrong] * 4)).get_json("x", check=check)
+
+
+def test_a_torn_compressed_body_is_asked_for_again() -> None:
+    torn = {**JSON, "Content-Encoding": "gzip"}
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        asked.append(1)
+        if len(asked) > 1:
+            return good({"a": 1})
+        return httpx.Response(200, headers=torn, stream=httpx.ByteStream(b"\x1f\x8b\x08broken"))
+
+    asked: list[int] = []
+    assert client(answer).get_json("x") == {"a": 1}
 
 
 def test_204_is_nothing() -> None:
@@ -215,6 +278,24 @@ def test_the_first_date_is_the_servers_present() -> None:
     api.get_json("x")
     api.get_json("x")
     assert str(api.server_now) == "2025-11-21 10:00:00"
+
+
+@pytest.mark.parametrize(
+    ("dates", "agreed"),
+    [
+        (("21", "21"), "2025-11-21"),
+        (("22", "21", "21"), "2025-11-21"),
+        (("20", "21", "21"), "2025-11-21"),
+        (("22", "20", "24", "26", "28", "30"), "2025-11-20"),
+    ],
+)
+def test_the_servers_present_is_what_two_answers_agree_on(
+    dates: tuple[str, ...], agreed: str
+) -> None:
+    api = client(answers(*[good(Date=f"Fri, {day} Nov 2025 10:00:00 GMT") for day in dates]))
+    api.get_json("x")
+    assert str(api.agree_on_clock(lambda: api.get_json("x"))) == f"{agreed} 10:00:00"
+    assert str(api.server_now) == f"{agreed} 10:00:00"
 
 
 def test_credentials_go_to_the_accounts_host_only_and_into_no_message() -> None:
