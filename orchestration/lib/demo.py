@@ -114,6 +114,8 @@ def demo_sources(settings: Settings) -> Iterator[Settings]:
                     {
                         "url": endpoints.metrica_url,
                         "counter_id": endpoints.metrica_counter_id,
+                        "requests_per_five_minutes": 1_000_000,
+                        "poll_seconds": 0.05,
                         **begun,
                     },
                 ),

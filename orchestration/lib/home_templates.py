@@ -13,7 +13,7 @@ _SETTINGS = """\
 # `voronka doctor` shows every setting, its value and where it came from.
 # Every setting has an environment override: VORONKA_<NAME>, such as VORONKA_LOCALE.
 
-# Источники / sources to read: "amocrm", "yandex_direct", "files".
+# Источники / sources to read: "amocrm", "yandex_direct", "vk_ads", "yandex_metrica", "files".
 # A second account of the same system: "amocrm:second".
 sources = []
 
@@ -42,6 +42,12 @@ locale = "ru"
 
 # [source.yandex_direct.main]
 # client_login = "your-login"
+
+# [source.vk_ads.main]
+# includes_vat = false
+
+# [source.yandex_metrica.main]
+# counter_id = 12345678
 """
 
 
