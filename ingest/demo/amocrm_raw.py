@@ -14,7 +14,9 @@ import orjson
 import pyarrow as pa
 
 from ingest.config import Settings, SourceRef
+from ingest.demo.amocrm_columns import AmocrmColumns
 from ingest.demo.amocrm_records import Account, Ints, Records
+from ingest.demo.raw_file import record_table
 from ingest.demo.tables import CompanyTables
 from ingest.records import RECORD_SCHEMA, Pull, Record, from_unix, new_pull_id, to_unix, utc_now
 from ingest.sources.amocrm import ENDPOINTS, Endpoint, Session, question_of
@@ -46,6 +48,7 @@ class AmocrmRaw:
         extras = frozenset(ACCOUNT_PARTS.split(","))
         self._session.account = orjson.loads(self._account.account_record(extras, filters_on=True))
         self._session.server_now = from_unix(self._now)
+        self._columns = AmocrmColumns(self._account, tables.now, self._session.privacy)
         self._leads: tuple[Records, Records] | None = None
 
     def pulls(self) -> Iterator[Pull]:
@@ -88,23 +91,36 @@ class AmocrmRaw:
             return self._batches(endpoint, [dict(self._session.account)], pull_id)
         if endpoint.table == "pipelines":
             return self._batches(endpoint, self._account.pipelines(self._now), pull_id)
-        return self.rendered(endpoint, pull_id)
+        records = self._records(endpoint.table)
+        parts, left = self._columns.part(endpoint.table, records, self._landed(endpoint, records))
+        made = [
+            record_table(
+                part.ids,
+                part.cursors,
+                part.payloads,
+                account_id=self._session.account_id,
+                pull_id=pull_id,
+            )
+            for part in parts
+        ]
+        return pa.concat_tables([*made, self._rendered(endpoint, records, left, pull_id)])
 
     def rendered(self, endpoint: Endpoint, pull_id: str) -> pa.Table:
-        """Return the rows of one list made record by record, the way an API would.
+        """Return the rows of one list made record by record, the way its API makes them.
 
         Args:
             endpoint: The list.
             pull_id: The pull that brings them.
         """
         records = self._records(endpoint.table)
+        return self._rendered(endpoint, records, self._landed(endpoint, records), pull_id)
+
+    def _rendered(
+        self, endpoint: Endpoint, records: Records, positions: Ints, pull_id: str
+    ) -> pa.Table:
         extras = _extras(endpoint)
-        positions = self._landed(endpoint, records).tolist()
-        return self._batches(
-            endpoint,
-            (orjson.loads(records.render(position, extras)) for position in positions),
-            pull_id,
-        )
+        parsed = (orjson.loads(records.render(one, extras)) for one in positions.tolist())
+        return self._batches(endpoint, parsed, pull_id)
 
     def _batches(self, endpoint: Endpoint, records: Any, pull_id: str) -> pa.Table:
         batches: list[pa.RecordBatch] = []

@@ -1,0 +1,519 @@
+"""amoCRM's large lists as they land, a column at a time: `amocrm_records` without its rows.
+
+Each list mirrors the record of the same name there, with personal data already gone the way
+`ingest.sources.amocrm.personal_data` takes it out. A test holds the two together, record by record;
+kinds of records that are not known here are left to the other one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from ingest.demo.amocrm_records import (
+    _TRACKING_COLUMN,
+    CALL_STATUS,
+    EMAIL_FIELD_ID,
+    LENGTH_FIELD_ID,
+    NEVER,
+    PHONE_FIELD_ID,
+    SEGMENT_FIELD_ID,
+    UTM_FIELDS,
+    Account,
+    Ints,
+    Records,
+    _field,
+    _tag_id,
+    integers,
+)
+from ingest.demo.arrow import Column, compute
+from ingest.demo.json_columns import (
+    NULL,
+    changed,
+    either,
+    joined,
+    json_texts,
+    lists_of,
+    mapped,
+    numbers,
+    strings,
+)
+from ingest.privacy import Privacy
+
+# What `Privacy.mask_text` looks at before it looks closely.
+_MAY_HOLD_CONTACTS = "@|[0-9][^A-Za-z]{5,}[0-9]"
+_PLURALS = ("leads", "contacts", "companies", "tasks")
+_VALUE = "\x01"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some records of a list: ids, times of change in Unix seconds, and texts."""
+
+    ids: Column
+    cursors: Column
+    payloads: Column
+
+
+class AmocrmColumns:
+    """The large lists of one firm at one moment."""
+
+    def __init__(self, account: Account, now: int, privacy: Privacy) -> None:
+        """Take the firm.
+
+        Args:
+            account: The firm in the words of amoCRM.
+            now: The simulated moment.
+            privacy: Takes out personal data.
+        """
+        self._account = account
+        self._tables = account.tables
+        self._now = now
+        self._privacy = privacy
+
+    def part(self, table: str, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
+        """Return a list's records, and the positions of those that are not known here.
+
+        Args:
+            table: The raw table.
+            records: The list as the API has it.
+            positions: Which records are wanted.
+        """
+        if not len(positions):
+            return [], positions
+        if table == "events":
+            return self._events(positions)
+        lists: dict[str, Callable[[Records, Ints], tuple[list[Part], Ints]]] = {
+            "leads": self._leads,
+            "contacts": self._contacts,
+            "tasks": self._tasks,
+            "lead_notes": partial(self._notes, "leads"),
+            "contact_notes": partial(self._notes, "contacts"),
+        }
+        if table not in lists:
+            return [], positions
+        return lists[table](records, positions)
+
+    def _events(self, positions: Ints) -> tuple[list[Part], Ints]:
+        events = self._account.events
+        ids: Column = pa.array(events.ids)
+        kinds = events.kind[positions] * len(events.ENTITIES) + events.entity[positions]
+        parts: list[Part] = []
+        unknown: list[Ints] = []
+        for number in np.unique(kinds).tolist():
+            chosen = positions[kinds == number]
+            kind, entity = divmod(number, len(events.ENTITIES))
+            values = self._event_values(events.TYPES[kind], events.row[chosen])
+            if values is None:
+                unknown.append(chosen)
+                continue
+            event_id = ids.take(pa.array(chosen))
+            created: Column = pa.array(events.created_at[chosen])
+            about = numbers(events.entity_id[chosen])
+            payloads = json_texts(
+                {
+                    # Of signs alone, with letters among them: no phone can be in it.
+                    "id": joined('"', event_id, '"'),
+                    "type": events.TYPES[kind],
+                    "entity_id": about,
+                    "entity_type": events.ENTITIES[entity],
+                    "created_by": numbers(events.created_by[chosen]),
+                    "created_at": numbers(created),
+                    **values,
+                    "account_id": self._account.account_id,
+                    "_links": self._link("events/", event_id),
+                    "_embedded": {
+                        "entity": {"id": about, "_links": self._link(f"{_PLURALS[entity]}/", about)}
+                    },
+                }
+            )
+            parts.append(Part(event_id, created, payloads))
+        return parts, _sorted(unknown)
+
+    def _event_values(self, kind: str, row: Ints) -> dict[str, Any] | None:
+        """Return what one kind of events says of before and after; None: not known here."""
+        tables = self._tables
+        before: list[Any] = []
+        after: list[Any] = []
+        extra: dict[str, Any] = {}
+        if kind == "lead_status_changed":
+            before, after = (
+                [
+                    {
+                        "lead_status": {
+                            "id": _numbers_at(tables.stage_changes, f"{side}_stage_id", row),
+                            "pipeline_id": _numbers_at(
+                                tables.stage_changes, f"{side}_pipeline_id", row
+                            ),
+                        }
+                    }
+                ]
+                for side in ("from", "to")
+            )
+        elif kind == "sale_field_changed":
+            before, after = (
+                [{"sale_field_value": {"sale": _numbers_at(tables.amount_changes, name, row)}}]
+                for name in ("from_amount", "to_amount")
+            )
+        elif kind == "entity_responsible_changed":
+            before, after = (
+                [{"responsible_user": {"id": _numbers_at(tables.responsible_changes, name, row)}}]
+                for name in ("from_user_id", "to_user_id")
+            )
+        elif kind in {"incoming_call", "outgoing_call"}:
+            after = [{"note": {"id": _numbers_at(tables.calls, "call_id", row)}}]
+        elif kind in {"incoming_chat_message", "outgoing_chat_message"}:
+            message = self._masked(_at(tables.messages, "message_id", row))
+            after = [{"message": {"id": strings(message)}}]
+            extra = {"linked_talk_contact_id": _numbers_at(tables.messages, "contact_id", row)}
+        elif kind not in {"lead_added", "lead_deleted", "task_completed"}:
+            return None
+        return {"value_after": after, "value_before": before, **extra}
+
+    def _leads(self, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
+        deals = self._tables.deals
+        state = self._account._deals.at(self._now)
+
+        def of(name: str) -> Column:
+            return _numbers_at(deals, name, positions)
+
+        def seen(values: Ints, absent: int | None = None) -> Column:
+            chosen = values[positions]
+            return numbers(chosen, None if absent is None else chosen == absent)
+
+        deal_id = of("deal_id")
+        contact, company = (_at(deals, name, positions) for name in ("contact_id", "company_id"))
+        source_name = self._masked(_at(deals, "source_name", positions))
+        source = json_texts({"id": of("source_id"), "name": strings(source_name)})
+        has_source = compute.is_valid(_at(deals, "source_id", positions))
+        embedded = {
+            "tags": mapped(_at(deals, "tags", positions), self._tags),
+            "companies": self._linked("companies", company, {}),
+            "contacts": self._linked("contacts", contact, {"is_main": True}),
+            "loss_reason": self._loss_reasons(state.loss_reason[positions]),
+            "catalog_elements": self._invoices_of(positions),
+        }
+        # A deal without a source has no such key at all.
+        rest = either(has_source, joined(',"source":', source), "")
+        payloads = json_texts(
+            {
+                "id": deal_id,
+                "name": strings(self._masked(_at(deals, "name", positions))),
+                "price": seen(state.amount),
+                "responsible_user_id": seen(state.responsible),
+                "group_id": 0,
+                "status_id": seen(state.stage),
+                "pipeline_id": seen(state.pipeline),
+                "loss_reason_id": seen(state.loss_reason, -1),
+                "created_by": of("created_by"),
+                "updated_by": seen(state.updated_by),
+                "created_at": of("created_at"),
+                "updated_at": seen(state.updated_at),
+                "closed_at": seen(state.closed_at, NEVER),
+                "closest_task_at": seen(state.closest_task_at, NEVER),
+                "is_deleted": False,
+                "custom_fields_values": self._lead_fields(positions),
+                "score": None,
+                "account_id": self._account.account_id,
+                "labor_cost": None,
+                "source_id": of("source_id"),
+                "is_price_modified_by_robot": False,
+                "_links": self._link("leads/", deal_id),
+                "_embedded": _object(embedded, rest),
+            }
+        )
+        cursors: Column = pa.array(state.updated_at[positions])
+        return [Part(deal_id, cursors, payloads)], positions[:0]
+
+    def _lead_fields(self, positions: Ints) -> Column:
+        """Return the custom fields of deals as JSON; a deal without any has null."""
+        deals = self._tables.deals
+        fields: list[Column] = []
+        for field_id, name in UTM_FIELDS:
+            values = _at(deals, _TRACKING_COLUMN.get(name, name), positions)
+            fields.append(
+                _filled_in(
+                    _field(field_id, name, name.upper(), "tracking_data", _VALUE),
+                    changed(values, _MAY_HOLD_CONTACTS, self._mask_tag),
+                )
+            )
+        fields.append(
+            _filled_in(
+                _field(LENGTH_FIELD_ID, "Длина гарнитура, м", None, "numeric", _VALUE),
+                self._masked(_at(deals, "length_metres", positions)),
+            )
+        )
+
+        def segment(value: str | None) -> str | None:
+            enum = (_tag_id(value), None) if value is not None else None
+            field = _field(SEGMENT_FIELD_ID, "Тип клиента", None, "select", value, enum=enum)
+            return None if value is None else orjson.dumps(field).decode()
+
+        fields.append(mapped(_at(deals, "segment", positions), segment))
+        return _list_or_null(fields)
+
+    def _tags(self, tags: str | None) -> str:
+        known = tags.split("|") if tags else []
+        return orjson.dumps(
+            [{"id": _tag_id(tag), "name": self._mask_tag(tag), "color": None} for tag in known]
+        ).decode()
+
+    def _mask_tag(self, text: str) -> str:
+        return self._privacy.mask_tag(text)
+
+    def _linked(self, kind: str, ids: Column, more: dict[str, Any]) -> Column:
+        """Return a list of the one party a deal is linked with, or an empty one."""
+        number = numbers(ids)
+        one = json_texts([{"id": number, **more, "_links": self._link(f"{kind}/", number)}])
+        return either(compute.is_valid(ids), one, "[]")
+
+    def _loss_reasons(self, reasons: Ints) -> Column:
+        rows = self._account._rows("loss_reasons")
+        place = {code: number for number, code in enumerate(rows["loss_reason_id"])}
+
+        def described(reason: int | None) -> str:
+            found = place.get(reason)
+            records = [] if found is None else [self._account._loss_reason(found, rows)]
+            return orjson.dumps(records).decode()
+
+        return mapped(pa.array(reasons), described)
+
+    def _invoices_of(self, positions: Ints) -> Column:
+        invoices = self._tables.invoices
+        deal = integers(invoices, "deal_id", -1)
+        shown = np.flatnonzero((deal >= 0) & (integers(invoices, "issued_at") <= self._now))
+        catalog = self._account.account["invoices_catalog_id"]
+        metadata = {"quantity": 1, "catalog_id": catalog, "price_id": None}
+        count = len(self._account._deals.ids)
+        if not len(shown):
+            return _repeated("[]", len(positions))
+        texts = json_texts({"id": _numbers_at(invoices, "invoice_id", shown), "metadata": metadata})
+        owners = self._account._deals.position(deal[shown])
+        places: Column = pa.array(positions)
+        return lists_of(texts, owners, count).take(places)
+
+    def _contacts(self, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
+        contacts = self._tables.contacts
+
+        def of(name: str) -> Column:
+            return _numbers_at(contacts, name, positions)
+
+        contact_id = of("contact_id")
+        updated = records.times["updated_at"][positions]
+        fields = [
+            _filled_in(
+                _field(field_id, name, code, "multitext", _VALUE, enum=enum),
+                self._hashed(_at(contacts, column, positions)),
+            )
+            for field_id, name, code, enum, column in (
+                (PHONE_FIELD_ID, "Телефон", "PHONE", (50001, "WORK"), "phone"),
+                (EMAIL_FIELD_ID, "Email", "EMAIL", (50011, "WORK"), "email"),
+            )
+        ]
+        created_by = of("created_by")
+        payloads = json_texts(
+            {
+                "id": contact_id,
+                "name": None,
+                "responsible_user_id": of("responsible_user_id"),
+                "group_id": 0,
+                "created_by": created_by,
+                "updated_by": created_by,
+                "created_at": of("created_at"),
+                "updated_at": numbers(updated),
+                "closest_task_at": None,
+                "is_deleted": False,
+                "custom_fields_values": _list_or_null(fields),
+                "account_id": self._account.account_id,
+                "first_name": None,
+                "last_name": None,
+                "_links": self._link("contacts/", contact_id),
+                "_embedded": {
+                    "tags": [],
+                    "companies": self._linked(
+                        "companies", _at(contacts, "company_id", positions), {}
+                    ),
+                    "leads": self._leads_of(positions),
+                },
+            }
+        )
+        cursors: Column = pa.array(updated)
+        return [Part(contact_id, cursors, payloads)], positions[:0]
+
+    def _leads_of(self, positions: Ints) -> Column:
+        deals = self._tables.deals
+        owner = integers(deals, "contact_id", -1)
+        shown = np.flatnonzero((owner >= 0) & (integers(deals, "created_at") <= self._now))
+        ids = integers(self._tables.contacts, "contact_id")
+        by_id = np.argsort(ids, kind="stable")
+        place = by_id[np.searchsorted(ids[by_id], owner[shown])]
+        deal_id = _numbers_at(deals, "deal_id", shown)
+        texts = json_texts({"id": deal_id, "_links": self._link("leads/", deal_id)})
+        places: Column = pa.array(positions)
+        return lists_of(texts, place, len(ids)).take(places)
+
+    def _tasks(self, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
+        tasks = self._tables.tasks
+
+        def of(name: str) -> Column:
+            return _numbers_at(tasks, name, positions)
+
+        task_id, user, author = of("task_id"), of("user_id"), of("created_by")
+        updated = records.times["updated_at"][positions]
+        is_done = records.times["is_completed"][positions] == 1
+        result = _at(tasks, "result_text", positions)
+        has_result = compute.and_(
+            pa.array(is_done),
+            compute.greater(compute.utf8_length(compute.fill_null(result, "")), 0),
+        )
+        is_meeting = compute.equal(_at(tasks, "task_type", positions), "meeting")
+        payloads = json_texts(
+            {
+                "id": task_id,
+                "created_by": author,
+                "updated_by": either(is_done, user, author),
+                "created_at": of("created_at"),
+                "updated_at": numbers(updated),
+                "responsible_user_id": user,
+                "group_id": 0,
+                "entity_id": of("deal_id"),
+                "entity_type": "leads",
+                "duration": 0,
+                "is_completed": either(is_done, "true", "false"),
+                "task_type_id": either(compute.fill_null(is_meeting, False), "2", "1"),
+                "text": None,
+                "result": either(has_result, '{"text":null}', "[]"),
+                "complete_till": of("due_at"),
+                "account_id": self._account.account_id,
+                "_links": self._link("tasks/", task_id),
+            }
+        )
+        cursors: Column = pa.array(updated)
+        return [Part(task_id, cursors, payloads)], positions[:0]
+
+    def _notes(self, entity: str, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
+        """Return the notes of calls; words are few and left to the other way."""
+        calls = self._tables.calls
+        note_id = records.times["id"][positions]
+        ids = integers(calls, "call_id")
+        by_id = np.argsort(ids, kind="stable")
+        place = by_id[np.minimum(np.searchsorted(ids[by_id], note_id), max(0, len(ids) - 1))]
+        is_call = ids[place] == note_id if len(ids) else np.zeros(len(positions), dtype=np.bool_)
+        row = place[is_call]
+        if not len(row):
+            return [], positions
+        about = numbers(records.times["entity_id"][positions[is_call]])
+        number, user = numbers(note_id[is_call]), _numbers_at(calls, "user_id", row)
+        made = _at(calls, "called_at", row)
+        is_incoming = compute.equal(_at(calls, "direction", row), "in")
+        outcome = _at(calls, "outcome", row)
+        responsible = _at(calls, "responsible_text", row)
+        is_id = compute.fill_null(compute.utf8_is_digit(responsible), False)
+        params = {
+            "uniq": mapped(_at(calls, "call_id", row), lambda call: f'"{call:08x}"'),
+            "duration": _numbers_at(calls, "duration_seconds", row),
+            "source": _repeated('"demo_telephony"', len(row)),
+            "link": _repeated(NULL, len(row)),
+            "phone": strings(self._correspondents(_at(calls, "phone", row))),
+            "call_responsible": either(is_id, strings(responsible), NULL),
+        }
+        status = mapped(
+            outcome,
+            lambda name: (
+                "" if name is None else f',"call_status":{CALL_STATUS[name]},"call_result":""'
+            ),
+        )
+        payloads = json_texts(
+            {
+                "id": number,
+                "entity_id": about,
+                "created_by": user,
+                "updated_by": user,
+                "created_at": numbers(made),
+                "updated_at": numbers(made),
+                "responsible_user_id": user,
+                "group_id": 0,
+                "note_type": either(is_incoming, '"call_in"', '"call_out"'),
+                "params": _object(params, status),
+                "account_id": self._account.account_id,
+                "_links": self._link(f"{entity}/", about, "/notes/", number),
+            }
+        )
+        return [Part(number, made, payloads)], positions[~is_call]
+
+    def _masked(self, texts: Column) -> Column:
+        """Return texts without phones and mail addresses."""
+        if self._privacy.keeps:
+            return texts
+        return changed(texts, _MAY_HOLD_CONTACTS, self._privacy.mask_text)
+
+    def _correspondents(self, phones: Column) -> Column:
+        """Return the other side of calls: tokens of numbers, and nothing of names."""
+        hash_one = self._privacy.hash_contact_point
+
+        def token(text: str | None) -> str | None:
+            if not text:
+                return text
+            is_reachable = "@" in text or sum(sign.isdigit() for sign in text) >= 5
+            return hash_one(text) if is_reachable else None
+
+        return mapped(phones, token)
+
+    def _hashed(self, texts: Column) -> Column:
+        """Return phones and mail addresses as their tokens."""
+        hash_one = self._privacy.hash_contact_point
+        # An empty value is as good as none: no field is written for it.
+        return mapped(texts, lambda text: hash_one(text) if text else None)
+
+    def _link(self, *path: Any) -> dict[str, Any]:
+        return {"self": {"href": joined(f'"{self._account.host}/api/v4/', *path, '"')}}
+
+
+def _at(table: pa.Table, name: str, rows: Ints) -> Column:
+    column: Column = table.column(name)
+    places: Column = pa.array(rows)
+    taken = column.take(places)
+    return taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
+
+
+def _numbers_at(table: pa.Table, name: str, rows: Ints) -> Column:
+    return numbers(_at(table, name, rows))
+
+
+def _filled_in(field: dict[str, Any], values: Column) -> Column:
+    """Return a custom field as JSON with each value in it; null where there is none."""
+    before, after = orjson.dumps(field).decode().split('"\\u0001"')
+    return either(compute.is_valid(values), joined(before, strings(values), after), None)
+
+
+def _list_or_null(fields: list[Column]) -> Column:
+    """Return the fields that a record has as a JSON list; a record without any has null."""
+    parts: list[Column] = []
+    has_any: Any = np.zeros(len(fields[0]), dtype=np.bool_)
+    for field in fields:
+        is_there = field.is_valid().to_numpy(zero_copy_only=False)
+        parts += [either(is_there & has_any, ",", ""), compute.fill_null(field, "")]
+        has_any |= is_there
+    return either(has_any, joined("[", *parts, "]"), NULL)
+
+
+def _object(record: dict[str, Column], rest: Column) -> Column:
+    """Return a JSON object of columns, with more keys at its end."""
+    parts: list[Any] = []
+    for number, (key, value) in enumerate(record.items()):
+        parts += [f'{"," if number else "{"}"{key}":', value]
+    return joined(*parts, rest, "}")
+
+
+def _repeated(text: str, count: int) -> Column:
+    return pa.repeat(pa.scalar(text), count)
+
+
+def _sorted(positions: list[Ints]) -> Ints:
+    return np.sort(np.concatenate(positions)) if positions else np.zeros(0, dtype=np.int64)
