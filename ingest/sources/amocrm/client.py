@@ -1,33 +1,23 @@
 """amoCRM's protocol: credentials, what each answer means, pages, and lists that move while read."""
 
-import fcntl
-import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import httpx
-import orjson
 
 from ingest.config import Home, SourceRef, read_secret
 from ingest.errors import (
     AuthenticationError,
     ConfigurationError,
-    RateLimitError,
     SourceContractError,
-    StorageError,
-    UnreachableError,
 )
 from ingest.http import ApiClient, RateLimiter, RetryPolicy, Verdict, is_html
 from ingest.records import Record
 from ingest.sources.amocrm.settings import AmocrmSettings
+from ingest.tokens import StoredToken, TokenPair, ask_for_token, json_object
 
-_REFRESH_EARLY_SECONDS = 300
 _READS_OF_A_MOVING_LIST = 4
 _IP_NOT_ALLOWED = 113
 
@@ -83,7 +73,7 @@ def _classify_forbidden(response: httpx.Response, account: str) -> Verdict:
     # The token is as good as before.
     if is_html(response) or "json" not in response.headers.get("content-type", ""):
         return Verdict("slow_down")
-    body = _json_object(response)
+    body = json_object(response)
     if body.get("code") == _IP_NOT_ALLOWED or "113" in str(body.get("detail", "")):
         return Verdict(
             "fatal",
@@ -116,35 +106,12 @@ def token_refused(account: str) -> AuthenticationError:
     )
 
 
-def _json_object(response: httpx.Response) -> dict[str, Any]:
-    if "json" not in response.headers.get("content-type", ""):
-        return {}
-    try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
 def _detail(response: httpx.Response) -> str:
-    body = _json_object(response)
+    body = json_object(response)
     parts = [str(body[key]) for key in ("title", "detail", "hint") if body.get(key)]
     for problem in body.get("validation-errors") or ():
         parts += [f"{one.get('path')}: {one.get('detail')}" for one in problem.get("errors", ())]
     return f" ({'; '.join(parts)[:300]})" if parts else ""
-
-
-@dataclass(frozen=True)
-class TokenPair:
-    """What the OAuth server gave last, and which consent it descends from."""
-
-    access_token: str
-    refresh_token: str
-    expires_at: float
-    consent: str
-
-    def __repr__(self) -> str:
-        return f"TokenPair(expires_at={self.expires_at})"
 
 
 class LongLivedToken:
@@ -167,12 +134,11 @@ class LongLivedToken:
         raise token_refused(self._account)
 
 
-class RotatingToken:
+class RotatingToken(StoredToken):
     """OAuth with a refresh token that works once.
 
-    The new pair is written to disk before its first use, and a lock lets one process at a time
-    trade the old pair in: two at once, or a crash after the answer, would lose the chain, and a
-    person would have to give consent again.
+    Two processes that trade the same one in, or a crash after the answer, would lose the chain,
+    and a person would have to give consent again.
     """
 
     def __init__(
@@ -199,152 +165,45 @@ class RotatingToken:
             account: Source and label for messages.
             clock: Replaced in tests.
         """
+        super().__init__(
+            store,
+            consent=refresh_token,
+            account=account,
+            if_lost="give consent again and store the new refresh_token: the old pair is used up",
+            clock=clock,
+        )
         self._url = f"{base_url}/oauth2/access_token"
-        self._store = store
         self._client_id = client_id
         self._client_secret = client_secret
         self._first_refresh_token = refresh_token
         self._redirect_uri = redirect_uri
-        self._account = account
-        self._clock = clock
-        self._consent = blake2b(refresh_token.encode(), digest_size=8).hexdigest()
-        self._lock = threading.Lock()
-        self._pair = self._stored()
 
-    def headers(self) -> Mapping[str, str]:
-        """Return the header with a token that lives for some minutes more."""
-        with self._lock:
-            pair = self._pair
-            if pair is None or pair.expires_at - self._clock() < _REFRESH_EARLY_SECONDS:
-                pair = self._traded_in(pair)
-            return {"Authorization": f"Bearer {pair.access_token}"}
-
-    def renew(self) -> None:
-        """Trade the pair in after the API refused its access token."""
-        with self._lock:
-            self._traded_in(self._pair)
-
-    def _traded_in(self, refused: TokenPair | None) -> TokenPair:
-        with self._only_process():
-            stored = self._stored()
-            is_newer = stored is not None and (
-                refused is None or stored.access_token != refused.access_token
-            )
-            if stored is not None and is_newer and self._lives(stored):
-                # Another process was faster.
-                self._pair = stored
-                return stored
-            token = stored.refresh_token if stored is not None else self._first_refresh_token
-            pair = self._asked_for(token)
-            self._write(pair)
-            self._pair = pair
-            return pair
-
-    def _lives(self, pair: TokenPair) -> bool:
-        return pair.expires_at - self._clock() >= _REFRESH_EARLY_SECONDS
-
-    def _asked_for(self, refresh_token: str) -> TokenPair:
-        try:
-            response = httpx.post(
-                self._url,
-                json={
-                    "client_id": self._client_id,
-                    "client_secret": self._client_secret,
-                    "grant_type": "refresh_token",
-                    "refresh_token": refresh_token,
-                    "redirect_uri": self._redirect_uri,
-                },
-                timeout=httpx.Timeout(60.0, connect=10.0),
-                trust_env=not self._url.startswith("http://"),
-            )
-        except httpx.TransportError as failure:
-            raise UnreachableError(
-                f"no answer to the token refresh ({type(failure).__name__})",
-                account=self._account,
-                action="Run again",
-            ) from None
-        status = response.status_code
-        if status == httpx.codes.TOO_MANY_REQUESTS or (
-            status == httpx.codes.FORBIDDEN and is_html(response)
-        ):
-            raise RateLimitError(
-                f"the token refresh answered {status}",
-                account=self._account,
-                action="The refresh token is still good; wait some minutes, then run again",
-            )
-        if response.is_server_error:
-            raise UnreachableError(
-                f"the token refresh answered {status}", account=self._account, action="Run again"
-            )
-        body = _json_object(response)
+    def _obtained(self, stored: TokenPair | None) -> TokenPair:
+        token = stored.refresh_token if stored is not None else self._first_refresh_token
+        response = ask_for_token(
+            self._url,
+            account=self._account,
+            json={
+                "client_id": self._client_id,
+                "client_secret": self._client_secret,
+                "grant_type": "refresh_token",
+                "refresh_token": token,
+                "redirect_uri": self._redirect_uri,
+            },
+        )
         if not response.is_success:
             raise AuthenticationError(
-                f"the refresh token was used before, revoked or is too old (answer {status})",
+                f"the refresh token was used before, revoked or is too old"
+                f" (answer {response.status_code})",
                 account=self._account,
                 action="Give consent again in amoCRM and store the new refresh_token",
             )
         try:
-            return TokenPair(
-                access_token=str(body["access_token"]),
-                refresh_token=str(body["refresh_token"]),
-                expires_at=self._clock() + float(body["expires_in"]),
-                consent=self._consent,
-            )
+            return self._pair_of(json_object(response))
         except (KeyError, TypeError, ValueError):
             raise SourceContractError(
                 "the token refresh answered no token pair", account=self._account
             ) from None
-
-    def _stored(self) -> TokenPair | None:
-        try:
-            body = orjson.loads(self._store.read_bytes())
-            pair = TokenPair(**body)
-        except FileNotFoundError:
-            return None
-        except (orjson.JSONDecodeError, TypeError):
-            raise StorageError(
-                f"the token store {self._store} is damaged",
-                account=self._account,
-                action="Delete it, give consent again and store the new refresh_token",
-            ) from None
-        except OSError as error:
-            raise StorageError(
-                f"the token store {self._store} cannot be read ({error.strerror})",
-                account=self._account,
-            ) from None
-        # A refresh token of a newer consent replaces the whole chain.
-        return pair if pair.consent == self._consent else None
-
-    def _write(self, pair: TokenPair) -> None:
-        draft = self._store.with_suffix(f".{os.getpid()}")
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(orjson.dumps(pair))
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self._store)
-        except OSError as error:
-            raise StorageError(
-                f"the new token pair could not be written to {self._store} ({error.strerror})",
-                account=self._account,
-                action="Free space or rights, then give consent again: the old pair is used up",
-            ) from None
-
-    @contextmanager
-    def _only_process(self) -> Iterator[None]:
-        try:
-            self._store.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(self._store.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise StorageError(
-                f"{self._store.parent} cannot be written ({error.strerror})", account=self._account
-            ) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def token_for(

@@ -154,7 +154,7 @@ def test_a_pair_that_cannot_be_stored_is_not_used(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ingest.sources.amocrm.client.os.fsync", full)
+    monkeypatch.setattr("ingest.tokens.os.fsync", full)
     with pytest.raises(StorageError, match="could not be written"):
         oauth.load()
     assert [path for path, _ in account.requests] == ["/oauth2/access_token"]
