@@ -76,7 +76,7 @@ _URLS = frozenset({"start_url", "end_url", "referer"})
 _TAGS = frozenset(name for name in VISIT_FIELDS if "_utm_" in name)
 _compute: Any = pyarrow.compute
 # Numbers, times and the words of enumerations are no phones; a counter's name may hold one.
-_RULES = PrivacyRules(
+COUNTER_RULES = PrivacyRules(
     drop=frozenset({"owner_login"}),
     keep=frozenset({"status", "code_status", "type", "permission", "create_time",
                     "time_zone_name"}),
@@ -219,7 +219,7 @@ def _read_counters(
             pull_id=pull.pull_id,
             id_of=_same(counter.account_id),
             cursor_of=lambda _: None,
-            privacy=counters.privacy.scrubber(_RULES),
+            privacy=counters.privacy.scrubber(COUNTER_RULES),
         )
         yield from land_pull(state, budget, COUNTERS, pull, [batch])
     budget.report(COUNTERS, 1, 1, len(counters.counters))
@@ -237,7 +237,7 @@ def _read_visits(
     if budget.is_done(VISITS):
         return
     counters = _counters(ref, settings, budget)
-    prepared = _Preparation(counters.privacy)
+    prepared = Preparation(counters.privacy)
     for counter in counters.counters:
         if not counter.is_planned:
             counter.client.free_own_logs()
@@ -321,7 +321,7 @@ def _window_batches(
     window: Window,
     pull_id: str,
     state: StoredState,
-    prepared: _Preparation,
+    prepared: Preparation,
 ) -> Iterator[pa.RecordBatch]:
     first, last = _day(window.start, counter.zone), _day(window.end, counter.zone) - _DAY
     gone: set[str] = set()
@@ -338,15 +338,27 @@ def _window_batches(
         yield _tombstones(sorted(gone), counter.account_id, pull_id)
 
 
-class _Preparation:
+class Preparation:
     """Take personal data out of visits and give them the columns of the raw table."""
 
     def __init__(self, privacy: Privacy) -> None:
+        """Take the home's key.
+
+        Args:
+            privacy: The key, and whether anything is masked at all.
+        """
         self._keeps = privacy.keeps
         self._mask_url = url_masker(privacy)
         self._mask_tag = privacy.mask_tag
 
     def batch(self, found: pa.RecordBatch, account_id: str, pull_id: str) -> pa.RecordBatch:
+        """Return visits as rows of the raw table.
+
+        Args:
+            found: Text columns named like the raw table's, as a log has them.
+            account_id: The counter.
+            pull_id: The pull that read them.
+        """
         columns: dict[str, Any] = dict(zip(found.schema.names, found.columns, strict=True))
         if not self._keeps:
             for name in _URLS:

@@ -72,7 +72,7 @@ def read_log(
             ),
         ) as reader:
             for batch in reader:
-                columns = [_text(column) for column in batch.columns]
+                columns = [plain_text(column) for column in batch.columns]
                 yield pa.RecordBatch.from_arrays(columns, names=list(names))
     except pa.ArrowInvalid as error:
         if "Empty CSV" in str(error):
@@ -82,7 +82,12 @@ def read_log(
         raise BrokenLogError(f"has other columns than asked for ({error})") from None
 
 
-def _text(column: Any) -> Any:
+def plain_text(column: Any) -> Any:
+    """Return a column of a log as text, as it was before the server wrote it.
+
+    Args:
+        column: Bytes or text.
+    """
     try:
         text = column.cast(pa.string())
     except pa.ArrowInvalid:
