@@ -80,6 +80,31 @@ def demo(
 
 
 @app.command()
+def benchmark(
+    seeds: Annotated[int, typer.Option(min=1, max=50, help="How many companies.")] = 3,
+    months: Annotated[int, typer.Option(min=3, max=60, help="Months of history of each.")] = 12,
+    leads: Annotated[int, typer.Option(min=100, help="About this many leads in each.")] = 4000,
+    home: Annotated[
+        Path | None, typer.Option(help="Score this demo company's home as it stands.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the scores to a file too.")
+    ] = None,
+) -> None:
+    """Score the marts, and the naive ways of peers, against companies whose truth is known."""
+    from ingest.config import Home
+    from orchestration.lib.benchmark.running import report_on, run_benchmark, write_json
+
+    if home is not None:
+        report = report_on(Home(home.expanduser().absolute()))
+    else:
+        report = run_benchmark(seeds, months, leads, _print_now)
+    print(f"\n{report.table()}")
+    if json_file is not None:
+        write_json(report, json_file)
+
+
+@app.command()
 def refresh() -> None:
     """Load what is new, rebuild, test, publish, write the page."""
     raise typer.Exit(_refresh(_settings()))
@@ -168,6 +193,10 @@ def docs(folder: Annotated[Path, typer.Option(help="Where to write.")] = Path("s
     from orchestration.lib.dbt_command import write_docs
 
     print(write_docs(_settings(), folder))
+
+
+def _print_now(line: str) -> None:
+    print(line, flush=True)
 
 
 def _settings() -> "Settings":

@@ -32,6 +32,7 @@ EXIT_CODES: Mapping[str, int] = {
     "StorageError": EXIT_STORAGE,
     "DiskSpaceError": EXIT_STORAGE,
     "RollbackError": EXIT_FAILED,
+    "BenchmarkError": EXIT_FAILED,
 }
 
 _FULL_DISK = re.compile(r"No space left on device|Disk quota exceeded|\bENOSPC\b", re.IGNORECASE)

@@ -33,3 +33,7 @@ class RollbackError(OrchestrationError):
 
 class HomeError(OrchestrationError):
     """The home folder mixes what must not be mixed."""
+
+
+class BenchmarkError(OrchestrationError):
+    """The benchmark could not be run or a query of it failed."""
