@@ -31,12 +31,15 @@ from ingest.demo.amocrm_raw import AMOCRM, AmocrmRaw
 from ingest.demo.arrow import Column, compute
 from ingest.demo.company_tables import write_company_tables
 from ingest.demo.generator import DemoCompany
+from ingest.demo.metrica_raw import METRICA, MetricaRaw
 from ingest.demo.randomness import Ints
 from ingest.demo.raw_file import RawFile
 from ingest.demo.serving import serve_demo
 from ingest.demo.tables import CompanyTables
 from ingest.errors import ConfigurationError
 from ingest.loading import load_source
+from ingest.sources import SOURCES
+from ingest.sources.yandex_metrica import COUNTERS, VISITS
 
 BLOCK_DEALS = 50_000
 # Ids of one block stay within this span of each other, in every table.
@@ -320,18 +323,25 @@ def write_raw(
             amocrm = AmocrmRaw(tables, settings, number)
             if first is None:
                 first = tables
+                metrica = MetricaRaw(settings, tables.now)
                 for pull in amocrm.pulls():
                     file.open_pull(AMOCRM, pull)
+                for pull in metrica.pulls(tables):
+                    file.open_pull(METRICA, pull)
             for table, part in amocrm.rows(lambda table: file.pull_id(AMOCRM, table)):
                 file.append(AMOCRM, table, part)
+            del amocrm
+            for part in metrica.visits(tables, file.pull_id(METRICA, VISITS)):
+                file.append(METRICA, VISITS, part)
             told = tables.ad_spend
             spend = told if spend is None else summed_spend(pa.concat_tables([spend, told]))
             if report is not None:
                 report(f"{number + 1} of {company.block_count} blocks")
+        if first is None or spend is None:
+            raise ValueError("a company has at least one block")
+        file.append(METRICA, COUNTERS, metrica.counters(first, file.pull_id(METRICA, COUNTERS)))
         file.commit()
         rows = file.rows
-    if first is None or spend is None:
-        raise ValueError("a company has at least one block")
     _write_company_tables(place, first, company.block_count)
     rows |= _land_advertising(replace(_without_deals(first), ad_spend=spend), settings, company)
     return Written(rows, time.monotonic() - started, place.warehouse.stat().st_size)
@@ -377,28 +387,32 @@ def _land_advertising(
 ) -> dict[str, int]:
     """Let the advertising sources read their servers, and return what they stored."""
     rows: dict[str, int] = {}
-    direct = SourceRef("yandex_direct")
-    with serve_demo(tables) as endpoints, _secrets(SOURCES__YANDEX_DIRECT__TOKEN=endpoints.token):
-        served = settings.with_source_options(
-            (direct,),
-            {
-                direct: {
-                    "url": endpoints.direct_url,
-                    "start_date": company.start.date(),
-                    "requests_per_second": 1000.0,
-                }
-            },
-            origin="demo company",
-        )
-        for ref in served.sources:
-            summary = load_source(ref, served)
-            for table, part in summary.resources.items():
-                rows[f"{ref.name}.{table}"] = part.rows_stored
+    with serve_demo(tables) as endpoints:
+        secrets = {
+            "SOURCES__YANDEX_DIRECT__TOKEN": endpoints.token,
+            "SOURCES__VK_ADS__CLIENT_ID": endpoints.vk_client_id,
+            "SOURCES__VK_ADS__CLIENT_SECRET": endpoints.vk_client_secret,
+        }
+        addresses = {"yandex_direct": endpoints.direct_url, "vk_ads": endpoints.vk_url}
+        options = {
+            SourceRef(name): {
+                "url": url,
+                "start_date": company.start.date(),
+                "requests_per_second": 1000.0,
+            }
+            for name, url in addresses.items()
+            if name in SOURCES
+        }
+        served = settings.with_source_options(tuple(options), options, origin="demo company")
+        with _secrets(secrets):
+            for ref in served.sources:
+                for table, part in load_source(ref, served).resources.items():
+                    rows[f"{ref.name}.{table}"] = part.rows_stored
     return rows
 
 
 @contextmanager
-def _secrets(**tokens: str) -> Iterator[None]:
+def _secrets(tokens: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in tokens}
     os.environ.update(tokens)
     try:
