@@ -1,4 +1,7 @@
-"""`python -m ingest.demo`: the demo company's APIs alone, for any HTTP client to look at."""
+"""`python -m ingest.demo`: the demo company's APIs alone, for any HTTP client to look at.
+
+With `--scale N --home FOLDER` no API at all: the raw tables of a company of N deals, in a new home.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ import argparse
 import asyncio
 import secrets
 import sys
+from pathlib import Path
 
 from ingest.demo.amocrm_server import AmoOptions, AmoServer
 from ingest.demo.direct_server import DirectOptions, DirectServer
 from ingest.demo.generator import DemoCompany
 from ingest.demo.metrica_server import MetricaOptions, MetricaServer
+from ingest.demo.scale import FEWEST, MOST, ScaledCompany, write_raw
 from ingest.demo.serving import LOOPBACK, applications, clock_text, listen, run_servers
 from ingest.demo.vk_server import VkServer
+from ingest.errors import IngestError
 
 
 def main() -> None:
@@ -36,7 +42,24 @@ def main() -> None:
         help="requests a second of amoCRM (default %(default)s, the vendor's)",
     )
     parser.add_argument("--token", default=None, help="of all APIs but VK Ads; made up by default")
+    scaled = parser.add_argument_group("a company of any size, its raw tables written straight")
+    scaled.add_argument(
+        "--scale", type=int, metavar="N", help=f"deals in all, {FEWEST:,} to {MOST:,}"
+    )
+    scaled.add_argument("--home", type=Path, help="the new home folder that receives them")
+    scaled.add_argument(
+        "--changes-per-deal", type=float, help="stage changes in the mean (default: as it happens)"
+    )
+    scaled.add_argument(
+        "--visits-per-deal", type=float, help="visits in the mean (default: as it happens)"
+    )
     asked = parser.parse_args()
+
+    if asked.scale is not None or asked.home is not None:
+        if asked.home is None or asked.scale is None or not FEWEST <= asked.scale <= MOST:
+            parser.error(f"--scale takes {FEWEST} to {MOST} and needs --home")
+        write_scaled(asked)
+        return
 
     token = asked.token or secrets.token_hex(16)
     tables = DemoCompany(seed=asked.seed, months=asked.months, leads=asked.leads).tables()
@@ -60,6 +83,37 @@ def main() -> None:
     sys.stdout.flush()
     asyncio.run(
         run_servers(list(zip(applications([amocrm, direct, vk, metrica]), listeners, strict=True)))
+    )
+
+
+def write_scaled(asked: argparse.Namespace) -> None:
+    """Write the raw tables of a company of the size that is asked for.
+
+    Args:
+        asked: The options of the command line.
+    """
+    company = ScaledCompany(
+        deals=asked.scale,
+        seed=asked.seed,
+        months=asked.months,
+        changes_per_deal=asked.changes_per_deal,
+        visits_per_deal=asked.visits_per_deal,
+    )
+
+    def report(text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+    try:
+        written = write_raw(company, asked.home, report=report)
+    except IngestError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    for table, rows in written.rows.items():
+        report(f"{rows:>12,}  {table}")
+    report(
+        f"{sum(written.rows.values()):,} rows in {written.seconds:.0f} s, "
+        f"{written.bytes_on_disk / 1e6:,.0f} MB in {asked.home}"
     )
 
 

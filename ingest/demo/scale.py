@@ -41,6 +41,7 @@ from ingest.loading import load_source
 from ingest.sources import SOURCES
 from ingest.sources.yandex_metrica import COUNTERS, VISITS
 
+FEWEST, MOST = 1_000, 10_000_000
 BLOCK_DEALS = 50_000
 # Ids of one block stay within this span of each other, in every table.
 _ID_STRIDE = 10_000_000
