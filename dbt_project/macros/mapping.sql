@@ -23,6 +23,59 @@
 {%- endmacro %}
 
 
+{#
+  The rule of the channel map that decides about each set of words: one row per values of `by`, sets no
+  rule fits left out. `words` is a relation with declared_channel ('' = none), utm_source, utm_medium and
+  utm_campaign. What the company declares passes as it is; only a rule that names it may rename it.
+#}
+{% macro channels_of_words(words, by, rules="channel_map") -%}
+    select
+        {%- for column in by %}
+        {{ words }}.{{ column }},
+        {%- endfor %}
+        {{ rules }}.channel,
+        {{ rules }}.is_paid
+    from {{ words }}
+    inner join {{ rules }}
+        on
+            {{ channel_match(words, rules) }}
+            and (
+                {{ words }}.declared_channel = ''
+                or {{ rules }}.declared_channel <> '*'
+            )
+    qualify row_number() over (
+        partition by
+            {%- for column in by %}
+            {{ words }}.{{ column }}{{ "," if not loop.last }}
+            {%- endfor %}
+        order by
+            {{ rules }}.priority asc nulls last,
+            {{ rules }}.channel asc
+    ) = 1
+{%- endmacro %}
+
+
+{# The words of a record that may say where it came from, each '' where it is missing. #}
+{% macro origin_words(records) -%}
+    {%- for column in origin_word_columns() %}
+        coalesce({{ records }}.{{ column }}, '') as {{ column }}{{ "," if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{# Whether two relations carry the same words, a missing one being ''. #}
+{% macro same_origin_words(records, sets) -%}
+    {%- for column in origin_word_columns() %}
+        {{ "and " if not loop.first }}coalesce({{ records }}.{{ column }}, '') = {{ sets }}.{{ column }}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{% macro origin_word_columns() -%}
+    {{ return(["declared_channel", "utm_source", "utm_medium", "utm_campaign"]) }}
+{%- endmacro %}
+
+
 {# Whether a rule of stg_company__loss_reason_map fits a reason; the lowest `priority` wins. #}
 {% macro loss_reason_match(reason, rule="loss_reason_map") -%}
     {{ pattern_match(reason, rule ~ ".reason") }}

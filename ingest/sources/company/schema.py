@@ -253,6 +253,18 @@ _TABLES = (
         "large,100000,",
     ),
     _table(
+        "identity_exceptions",
+        "Keys that do not tell who a person is: a row undoes the merges they made.",
+        [
+            *_texts("source_system", "source_account_id"),
+            *_needed("person_id"),
+            Column("identifier_kind", allowed=("phone", "email", "client_id", "company")),
+        ],
+        ("source_system", "source_account_id", "person_id", "identifier_kind"),
+        "amocrm,31415926,7001,client_id",
+        "amocrm,31415926,7002,",
+    ),
+    _table(
         "sales_plans",
         "Planned values of metrics by period.",
         [

@@ -15,6 +15,7 @@ clusters as (
 final as (
 
     select
+        nodes.node_number,
         nodes.person_key,
         nodes.company_key,
         coalesce(namesakes.customer_key, nodes.customer_key) as customer_key

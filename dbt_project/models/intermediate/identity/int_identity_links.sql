@@ -10,51 +10,34 @@ with nodes as (
 
 ),
 
-persons as (
+keys as (
 
-    select * from {{ ref("int_persons_unioned") }}
-
-),
-
-person_identifiers as (
-
-    select * from {{ ref("int_person_identifiers_unioned") }}
-
-),
-
-personal_keys as (
-
-    select distinct
-        person_identifiers.person_key,
-        person_identifiers.identifier_kind,
-        person_identifiers.identifier_value
-    from person_identifiers
-    where
-        not coalesce(person_identifiers.is_functional_mailbox, false)
-        and person_identifiers.identifier_value is not null
+    select * from {{ ref("int_identity_keys") }}
+    where not is_excepted
 
 ),
 
 shared_keys as (
 
     select
-        personal_keys.identifier_kind,
-        personal_keys.identifier_value,
+        keys.identifier_kind,
+        keys.identifier_value,
         row_number() over (
-            order by personal_keys.identifier_kind, personal_keys.identifier_value
+            order by keys.identifier_kind, keys.identifier_value
         ) as link_number
-    from personal_keys
-    group by personal_keys.identifier_kind, personal_keys.identifier_value
+    from keys
+    where keys.identifier_kind <> 'company'
+    group by keys.identifier_kind, keys.identifier_value
     having count(*) between 2 and {{ persons_per_key }}
 
 ),
 
 companies as (
 
-    select persons.company_key
-    from persons
-    where persons.company_key is not null
-    group by persons.company_key
+    select keys.identifier_value as company_key
+    from keys
+    where keys.identifier_kind = 'company'
+    group by keys.identifier_value
     having count(*) <= {{ persons_per_company }}
 
 ),
@@ -63,11 +46,14 @@ company_members as (
 
     select
         company_nodes.node_number as company_node_number,
-        person_nodes.node_number as person_node_number
+        person_nodes.node_number as person_node_number,
+        companies.company_key
     from companies
-    inner join persons on companies.company_key = persons.company_key
-    inner join nodes as person_nodes
-        on persons.person_key = person_nodes.person_key
+    inner join keys
+        on
+            companies.company_key = keys.identifier_value
+            and keys.identifier_kind = 'company'
+    inner join nodes as person_nodes on keys.person_key = person_nodes.person_key
     inner join nodes as company_nodes
         on companies.company_key = company_nodes.company_key
 
@@ -77,23 +63,29 @@ final as (
 
     select
         nodes.node_number,
-        shared_keys.link_number
-    from personal_keys
+        shared_keys.link_number,
+        keys.identifier_kind,
+        keys.identifier_value
+    from keys
     inner join shared_keys
         on
-            personal_keys.identifier_kind = shared_keys.identifier_kind
-            and personal_keys.identifier_value = shared_keys.identifier_value
-    inner join nodes on personal_keys.person_key = nodes.person_key
+            keys.identifier_kind = shared_keys.identifier_kind
+            and keys.identifier_value = shared_keys.identifier_value
+    inner join nodes on keys.person_key = nodes.person_key
     union all
     -- Links of companies take negative numbers, so that the two kinds never meet.
     select
         company_members.person_node_number as node_number,
-        -1 * company_members.company_node_number as link_number
+        -1 * company_members.company_node_number as link_number,
+        'company' as identifier_kind,
+        company_members.company_key as identifier_value
     from company_members
     union all
     select distinct
         company_members.company_node_number as node_number,
-        -1 * company_members.company_node_number as link_number
+        -1 * company_members.company_node_number as link_number,
+        'company' as identifier_kind,
+        company_members.company_key as identifier_value
     from company_members
 
 )

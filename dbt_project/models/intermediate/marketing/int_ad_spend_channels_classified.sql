@@ -87,26 +87,7 @@ questions as (
 
 mapped as (
 
-    select
-        questions.platform,
-        questions.declared_channel,
-        channel_map.channel
-    from questions
-    inner join channel_map
-        on
-            {{ channel_match("questions", "channel_map") }}
-            and (
-                questions.declared_channel = ''
-                or channel_map.declared_channel <> '*'
-            )
-    qualify row_number() over (
-        partition by
-            questions.platform,
-            questions.declared_channel
-        order by
-            channel_map.priority asc nulls last,
-            channel_map.channel asc
-    ) = 1
+    {{ channels_of_words("questions", ["platform", "declared_channel"]) }}
 
 ),
 

@@ -20,43 +20,22 @@ campaign_words as (
 sets as (
 
     select distinct
-        coalesce(visits.declared_channel, '') as declared_channel,
-        coalesce(visits.utm_source, '') as utm_source,
-        coalesce(visits.utm_medium, '') as utm_medium,
-        coalesce(visits.utm_campaign, '') as utm_campaign,
+        {{ origin_words("visits") }},
         {{ visit_origin("visits") }} as visit_origin
     from visits
 
 ),
 
+named_sets as (
+
+    select * from sets
+    where visit_origin = 'named'
+
+),
+
 mapped as (
 
-    select
-        sets.declared_channel,
-        sets.utm_source,
-        sets.utm_medium,
-        sets.utm_campaign,
-        channel_map.channel,
-        channel_map.is_paid
-    from sets
-    inner join channel_map
-        on
-            {{ channel_match("sets", "channel_map") }}
-            and (
-                sets.declared_channel = ''
-                or channel_map.declared_channel <> '*'
-            )
-    where sets.visit_origin = 'named'
-    qualify row_number() over (
-        partition by
-            sets.declared_channel,
-            sets.utm_source,
-            sets.utm_medium,
-            sets.utm_campaign
-        order by
-            channel_map.priority asc nulls last,
-            channel_map.channel asc
-    ) = 1
+    {{ channels_of_words("named_sets", origin_word_columns()) }}
 
 ),
 
@@ -82,11 +61,7 @@ final as (
         or coalesce(mapped.channel, sets.declared_channel) = 'direct' as is_direct
     from sets
     left join mapped
-        on
-            sets.declared_channel = mapped.declared_channel
-            and sets.utm_source = mapped.utm_source
-            and sets.utm_medium = mapped.utm_medium
-            and sets.utm_campaign = mapped.utm_campaign
+        on {{ same_origin_words("sets", "mapped") }}
     left join campaign_words
         on lower(sets.utm_campaign) = campaign_words.word
 

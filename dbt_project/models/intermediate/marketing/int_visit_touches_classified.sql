@@ -26,10 +26,7 @@ final as (
     from visits
     inner join channels
         on
-            coalesce(visits.declared_channel, '') = channels.declared_channel
-            and coalesce(visits.utm_source, '') = channels.utm_source
-            and coalesce(visits.utm_medium, '') = channels.utm_medium
-            and coalesce(visits.utm_campaign, '') = channels.utm_campaign
+            {{ same_origin_words("visits", "channels") }}
             and {{ visit_origin("visits") }} = channels.visit_origin
 
 )

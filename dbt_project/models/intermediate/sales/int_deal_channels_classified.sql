@@ -22,52 +22,25 @@ campaign_words as (
 sets as (
 
     select distinct
-        coalesce(deals.declared_channel, '') as declared_channel,
-        coalesce(deals.utm_source, '') as utm_source,
-        coalesce(deals.utm_medium, '') as utm_medium,
-        coalesce(deals.utm_campaign, '') as utm_campaign
+        {{ origin_words("deals") }}
     from deals
 
 ),
 
 named_sets as (
 
-    select sets.*
-    from sets
+    select * from sets
     where
-        sets.declared_channel <> ''
-        or sets.utm_source <> ''
-        or sets.utm_medium <> ''
-        or sets.utm_campaign <> ''
+        declared_channel <> ''
+        or utm_source <> ''
+        or utm_medium <> ''
+        or utm_campaign <> ''
 
 ),
 
--- What the company declares passes as it is; only a rule that names it may rename it.
 mapped as (
 
-    select
-        named_sets.declared_channel,
-        named_sets.utm_source,
-        named_sets.utm_medium,
-        named_sets.utm_campaign,
-        channel_map.channel,
-        channel_map.is_paid
-    from named_sets
-    inner join channel_map
-        on
-            {{ channel_match("named_sets", "channel_map") }}
-            and (
-                named_sets.declared_channel = ''
-                or channel_map.declared_channel <> '*'
-            )
-    qualify row_number() over (
-        partition by
-            named_sets.declared_channel,
-            named_sets.utm_source,
-            named_sets.utm_medium,
-            named_sets.utm_campaign
-        order by channel_map.priority asc nulls last, channel_map.channel asc
-    ) = 1
+    {{ channels_of_words("named_sets", origin_word_columns()) }}
 
 ),
 
@@ -87,11 +60,7 @@ classified as (
         campaign_words.campaign_key
     from named_sets
     left join mapped
-        on
-            named_sets.declared_channel = mapped.declared_channel
-            and named_sets.utm_source = mapped.utm_source
-            and named_sets.utm_medium = mapped.utm_medium
-            and named_sets.utm_campaign = mapped.utm_campaign
+        on {{ same_origin_words("named_sets", "mapped") }}
     left join campaign_words
         on lower(named_sets.utm_campaign) = campaign_words.word
 
@@ -107,11 +76,7 @@ final as (
         classified.campaign_key
     from deals
     left join classified
-        on
-            coalesce(deals.declared_channel, '') = classified.declared_channel
-            and coalesce(deals.utm_source, '') = classified.utm_source
-            and coalesce(deals.utm_medium, '') = classified.utm_medium
-            and coalesce(deals.utm_campaign, '') = classified.utm_campaign
+        on {{ same_origin_words("deals", "classified") }}
 
 )
 

@@ -10,9 +10,10 @@ nodes as (
 
 ),
 
-person_identifiers as (
+keys as (
 
-    select * from {{ ref("int_person_identifiers_unioned") }}
+    select * from {{ ref("int_identity_keys") }}
+    where identifier_kind <> 'company'
 
 ),
 
@@ -81,10 +82,9 @@ key_facts as (
 
     select
         nodes.customer_key,
-        count(distinct person_identifiers.identifier_value) as identity_key_count
-    from person_identifiers
-    inner join nodes on person_identifiers.person_key = nodes.person_key
-    where not coalesce(person_identifiers.is_functional_mailbox, false)
+        count(distinct keys.identifier_value) as identity_key_count
+    from keys
+    inner join nodes on keys.person_key = nodes.person_key
     group by nodes.customer_key
 
 ),

@@ -1,0 +1,32 @@
+with identifiers_seen as (
+
+    select * from {{ ref("stg_files__person_identifiers_seen") }}
+
+),
+
+final as (
+
+    select
+        {{ entity_key([
+            "identifiers_seen.person_source_system",
+            "identifiers_seen.person_source_account_id",
+            "identifiers_seen.person_id",
+        ]) }} as person_key,
+        identifiers_seen.identifier_kind,
+        case
+            when identifiers_seen.identifier_kind = 'company'
+                then {{ entity_key([
+                    "'files'",
+                    "identifiers_seen.source_account_id",
+                    "identifiers_seen.identifier_text",
+                ]) }}
+            else {{ identifier_value(
+                "identifiers_seen.identifier_kind", "identifiers_seen.identifier_text"
+            ) }}
+        end as identifier_value,
+        identifiers_seen._loaded_at as known_at
+    from identifiers_seen
+
+)
+
+select * from final
