@@ -39,7 +39,7 @@ from ingest.records import (
     to_unix,
     utc_now,
 )
-from ingest.sources.amocrm.client import AmocrmClient
+from ingest.sources.amocrm.client import AmocrmClient, whole_number
 from ingest.sources.amocrm.personal_data import rules_for
 from ingest.sources.amocrm.settings import (
     ACCOUNT_PARTS,
@@ -75,8 +75,7 @@ class Endpoint:
         """Return the record's time of change, or None where it has none."""
         if self.cursor_key is None:
             return None
-        moment = record.get(self.cursor_key)
-        return moment if isinstance(moment, int) else None
+        return whole_number(record.get(self.cursor_key))
 
 
 _LIST = {"limit": PAGE_SIZE}
@@ -212,9 +211,10 @@ class Session:
 
     @cached_property
     def server_now(self) -> datetime:
-        """Return the server's clock at the first answer: the end of the newest windows."""
+        """Return the server's clock at the first answers: the end of the newest windows."""
         _ = self.account_id
-        return self.client.api.server_now or utc_now()
+        now = self.client.api.agree_on_clock(lambda: self.client.get("account"))
+        return now or utc_now()
 
     @cached_property
     def has_filters(self) -> bool:
@@ -337,19 +337,17 @@ class _Reader:
     def _snapshot(self, endpoint: Endpoint, path: str | None = None) -> Iterator[Any]:
         client = self._session.client
         pull = self._snapshot_pull(endpoint)
-        page_count = 0
 
         def batches() -> Iterator[pa.RecordBatch]:
-            nonlocal page_count
             for rows in self._list_pages(endpoint, path):
-                page_count += 1
                 yield self._session.batch(endpoint, rows, pull.pull_id)
 
         def vanished(seen: set[str]) -> list[str]:
             stored = self._state.live_ids(endpoint.table, account_id=self._session.account_id)
             gone = [record_id for record_id in stored if record_id not in seen]
-            if gone and page_count > 1:
-                # Gone is only what two whole reads did not show: pages shift while they are read.
+            if gone:
+                # Gone is only what two whole reads did not show: pages shift while they are read,
+                # and one of the vendor's machines may lag behind.
                 again = {
                     endpoint.id_of(row)
                     for rows in client.pages(path or endpoint.path, endpoint.name, endpoint.params)
@@ -369,7 +367,9 @@ class _Reader:
         self._finish_list(endpoint)
 
     def _list_pages(self, endpoint: Endpoint, path: str | None) -> Iterator[list[Record]]:
-        pages = self._session.client.pages(path or endpoint.path, endpoint.name, endpoint.params)
+        pages = self._session.client.settled_pages(
+            path or endpoint.path, endpoint.name, endpoint.params, id_of=endpoint.id_of
+        )
         try:
             yield from (rows for rows in pages if rows)
         except AuthenticationError as refusal:
@@ -464,9 +464,9 @@ class _Reader:
             id_of=endpoint.id_of,
             # Events are never taken back; tasks leave the window when somebody edits them.
             may_shrink=endpoint.reading != "events",
+            check=client.lies_in(cursor, since, until, endpoint.table),
         )
         for rows in pages:
-            client.check_window(rows, cursor, since, until, endpoint.table)
             yield self._session.batch(endpoint, rows, pull_id)
 
     def _windows(
@@ -682,14 +682,18 @@ class _Descent:
     def _rows(self, page: int) -> tuple[list[Record], bool]:
         endpoint = self._endpoint
         params = {**endpoint.params, "order[updated_at]": "desc", "page": page}
-        rows, link = self._session.client.page(endpoint.path, endpoint.name, params)
-        moments = [int(row["updated_at"]) for row in rows]
-        if moments != sorted(moments, reverse=True):
-            raise SourceContractError(
-                f"{endpoint.table} came in another order than asked for",
-                account=str(self._session.ref),
-                action="Tell the maintainers: the API changed",
-            )
+
+        def check(rows: list[Record]) -> None:
+            moments = [whole_number(row.get("updated_at")) for row in rows]
+            known = [moment for moment in moments if moment is not None]
+            if len(known) < len(rows) or known != sorted(known, reverse=True):
+                raise SourceContractError(
+                    f"{endpoint.table} came in another order than asked for",
+                    account=str(self._session.ref),
+                    action="Tell the maintainers: the API changed",
+                )
+
+        rows, link = self._session.client.page(endpoint.path, endpoint.name, params, check=check)
         return rows, link is not None
 
     def _first_page(self) -> int:

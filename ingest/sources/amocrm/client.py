@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
@@ -295,20 +296,39 @@ class AmocrmClient:
         """Close the connections."""
         self.api.close()
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    def get(
+        self,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        check: Callable[[dict[str, Any] | None], None] | None = None,
+    ) -> dict[str, Any] | None:
         """Return one answer as an object, or None where there is nothing (204).
 
         Args:
             path: Below /api/v4, or a link from an answer.
             params: Query parameters.
+            check: Raises SourceContractError on an answer that cannot be; it is asked for again.
         """
-        body = self.api.get_json(path, params)
-        if body is not None and not isinstance(body, dict):
-            raise SourceContractError(f"GET {path} answered no JSON object", account=self.account)
+
+        def is_object(body: Any) -> None:
+            if body is not None and not isinstance(body, dict):
+                raise SourceContractError(
+                    f"GET {path} answered no JSON object", account=self.account
+                )
+            if check is not None:
+                check(body)
+
+        body: dict[str, Any] | None = self.api.get_json(path, params, check=is_object)
         return body
 
     def page(
-        self, path: str, name: str, params: Mapping[str, Any] | None = None
+        self,
+        path: str,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        check: Callable[[list[Record]], None] | None = None,
     ) -> tuple[list[Record], str | None]:
         """Return the rows of one page and the link to the next one, if the server gives one.
 
@@ -319,23 +339,51 @@ class AmocrmClient:
             path: Below /api/v4, or a link from an answer.
             name: The list's name inside `_embedded`.
             params: Query parameters.
+            check: Raises SourceContractError on rows that cannot be; they are asked for again.
         """
-        body = self.get(path, params)
+        asked = _page_number(path, params)
+
+        def is_page(body: dict[str, Any] | None) -> None:
+            if body is None:
+                return
+            found = whole_number(body.get("_page"))
+            if found is not None and found != asked:
+                raise SourceContractError(
+                    f"page {found} of {name} came where page {asked} was asked for",
+                    account=self.account,
+                    action="Run again; if it stays, tell the vendor",
+                )
+            rows = self._rows(body, name)
+            if check is not None:
+                check(rows)
+
+        body = self.get(path, params, check=is_page)
         if body is None:
             return [], None
-        embedded = body.get("_embedded")
-        rows = embedded.get(name) if isinstance(embedded, dict) else None
-        if not isinstance(rows, list):
-            raise SourceContractError(
-                f"an answer to GET {name} has no list {name}", account=self.account
-            )
         links = body.get("_links")
         link = links.get("next") if isinstance(links, dict) else None
         href = link.get("href") if isinstance(link, dict) else link
-        return rows, href or None
+        return self._rows(body, name), href or None
+
+    def _rows(self, body: Mapping[str, Any], name: str) -> list[Record]:
+        embedded = body.get("_embedded")
+        # PHP writes a map without entries as a list.
+        rows: Any = [] if embedded == [] else None
+        if isinstance(embedded, dict):
+            rows = embedded.get(name)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise SourceContractError(
+                f"an answer to GET {name} has no list {name}", account=self.account
+            )
+        return rows
 
     def pages(
-        self, path: str, name: str, params: Mapping[str, Any] | None = None
+        self,
+        path: str,
+        name: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        check: Callable[[list[Record]], None] | None = None,
     ) -> Iterator[list[Record]]:
         """Yield the pages of a list to its end; an empty one only where a link led to it.
 
@@ -343,11 +391,22 @@ class AmocrmClient:
             path: Below /api/v4.
             name: The list's name inside `_embedded`.
             params: Query parameters of the first page; links repeat them.
+            check: Raises SourceContractError on rows that cannot be; they are asked for again.
 
         Raises:
             SourceContractError: The links run in a circle.
         """
-        rows, link = self.page(path, name, params)
+        before: list[str] = []
+
+        def is_another_page(rows: list[Record]) -> None:
+            if check is not None:
+                check(rows)
+            if rows and _ids(rows) == before:
+                raise SourceContractError(
+                    f"two pages of {name} hold the same rows", account=self.account
+                )
+
+        rows, link = self.page(path, name, params, check=is_another_page)
         seen_links: set[str] = set()
         while True:
             if rows or seen_links:
@@ -359,7 +418,8 @@ class AmocrmClient:
                     f"the page links of {name} run in a circle", account=self.account
                 )
             seen_links.add(link)
-            rows, link = self.page(link, name)
+            before[:] = _ids(rows)
+            rows, link = self.page(link, name, check=is_another_page)
 
     def settled_pages(
         self,
@@ -369,6 +429,7 @@ class AmocrmClient:
         *,
         id_of: Callable[[Record], str],
         may_shrink: bool = True,
+        check: Callable[[list[Record]], None] | None = None,
     ) -> Iterator[list[Record]]:
         """Yield every row of a list that may move between pages, each id once.
 
@@ -382,12 +443,13 @@ class AmocrmClient:
             params: Query parameters.
             id_of: The row's id.
             may_shrink: Whether rows can leave the list while it is read.
+            check: Raises SourceContractError on rows that cannot be; they are asked for again.
         """
         seen: set[str] = set()
         for _ in range(_READS_OF_A_MOVING_LIST):
             page_count = new_count = 0
             has_gap = False
-            for rows in self.pages(path, name, params):
+            for rows in self.pages(path, name, params, check=check):
                 page_count += 1
                 has_gap = has_gap or not rows
                 fresh = []
@@ -435,8 +497,9 @@ class AmocrmClient:
         start = since
         at_start: set[str] = set()
         while True:
-            rows, link = self.page(path, name, self._range(field, start, until, params))
-            self._check(rows, field, start, until, name)
+            window = self._range(field, start, until, params)
+            obeys = self._obeys(field, start, until, name)
+            rows, link = self.page(path, name, window, check=obeys)
             moments = [int(row[field]) for row in rows]
             fresh = [row for row in rows if id_of(row) not in at_start]
             if fresh:
@@ -452,8 +515,8 @@ class AmocrmClient:
                 continue
             one_second = self._range(field, start, start, params)
             at_start.update(id_of(row) for row in rows)
-            for more in self.settled_pages(path, name, one_second, id_of=id_of):
-                self._check(more, field, start, start, name)
+            obeys = self._obeys(field, start, start, name)
+            for more in self.settled_pages(path, name, one_second, id_of=id_of, check=obeys):
                 fresh = [row for row in more if id_of(row) not in at_start]
                 if fresh:
                     yield fresh
@@ -472,37 +535,69 @@ class AmocrmClient:
             **params,
         }
 
-    def _check(self, rows: list[Record], field: str, since: int, until: int, name: str) -> None:
-        before = since
-        for row in rows:
-            moment = row.get(field)
-            if not isinstance(moment, int) or not before <= moment <= until:
-                raise SourceContractError(
-                    f"{name} came outside the window or the order that was asked for",
-                    account=self.account,
-                    action='The filter package may be off: set filters = "off" for this account',
-                )
-            before = moment
+    def _obeys(
+        self, field: str, since: int, until: int, name: str
+    ) -> Callable[[list[Record]], None]:
+        """Return a check that rows lie in the window and come in the order that was asked for."""
 
-    def check_window(
-        self, rows: list[Record], field: str, since: int, until: int, name: str
-    ) -> None:
-        """Raise if a row lies outside the window that was asked for, in whatever order.
+        def check(rows: list[Record]) -> None:
+            before = since
+            for row in rows:
+                moment = whole_number(row.get(field))
+                if moment is None or not before <= moment <= until:
+                    raise SourceContractError(
+                        f"{name} came outside the window or the order that was asked for",
+                        account=self.account,
+                        action='The filter package may be off: set filters = "off" here',
+                    )
+                before = moment
+
+        return check
+
+    def lies_in(
+        self, field: str, since: int, until: int, name: str
+    ) -> Callable[[list[Record]], None]:
+        """Return a check that rows lie in the window that was asked for, in whatever order.
 
         Args:
-            rows: One page.
             field: The row's time.
             since: First second.
             until: Last second.
             name: The list's name.
-
-        Raises:
-            SourceContractError: The server ignores its own filter.
         """
-        for row in rows:
-            if not since <= int(row[field]) <= until:
-                raise SourceContractError(
-                    f"{name} came outside the window that was asked for",
-                    account=self.account,
-                    action="Tell the maintainers: the API changed",
-                )
+
+        def check(rows: list[Record]) -> None:
+            for row in rows:
+                moment = whole_number(row.get(field))
+                if moment is None or not since <= moment <= until:
+                    raise SourceContractError(
+                        f"{name} came outside the window that was asked for",
+                        account=self.account,
+                        action="Tell the maintainers: the API changed",
+                    )
+
+        return check
+
+
+def whole_number(value: object) -> int | None:
+    """Return a whole number that came as a number or as text, else None.
+
+    Args:
+        value: Of a field that is documented as a number.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.removeprefix("-").isdecimal():
+        return int(value)
+    return None
+
+
+def _ids(rows: list[Record]) -> list[str]:
+    return [str(row.get("id", row.get("uid"))) for row in rows]
+
+
+def _page_number(path: str, params: Mapping[str, Any] | None) -> int:
+    asked = (params or {}).get("page")
+    if asked is None:
+        asked = (parse_qs(urlsplit(path).query).get("page") or ["1"])[0]
+    return whole_number(asked) or 1

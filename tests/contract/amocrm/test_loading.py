@@ -228,11 +228,11 @@ def test_a_backfill_goes_on_after_its_last_committed_window(
 def test_an_endless_chain_of_pages_is_an_error(company: Company, account: Account) -> None:
     body = {
         "_links": {"next": {"href": "https://other.example/api/v4/users?page=2"}},
-        "_embedded": {"users": [{"id": 1}]},
     }
 
     def loop(path: str, query: dict[str, str]) -> None:
         if path == "/api/v4/users":
+            body["_embedded"] = {"users": [{"id": len(account.requests)}]}
             account.answers.append(
                 (200, {"Content-Type": "application/hal+json"}, json.dumps(body).encode())
             )
