@@ -95,6 +95,7 @@ class AmocrmColumns:
             "tasks": self._tasks,
             "lead_notes": partial(self._notes, "leads"),
             "contact_notes": partial(self._notes, "contacts"),
+            "invoices": self._invoices,
         }
         if table not in lists:
             return [], positions
@@ -452,6 +453,84 @@ class AmocrmColumns:
         if self._privacy.keeps:
             return texts
         return changed(texts, _MAY_HOLD_CONTACTS, self._privacy.mask_text)
+
+    def _invoices(self, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
+        invoices, payments = self._tables.invoices, self._tables.payments
+        ids = integers(invoices, "invoice_id")
+        by_id = np.argsort(ids, kind="stable")
+        is_paid = integers(payments, "paid_at") <= self._now
+        place = by_id[np.searchsorted(ids[by_id], integers(payments, "invoice_id")[is_paid])]
+        part = integers(payments, "amount")[is_paid]
+        is_refund = payments.column("is_refund").to_numpy()[is_paid]
+        paid = np.zeros(len(ids), dtype=np.int64)
+        np.add.at(paid, place, np.where(is_refund, -part, part))
+        total, paid = integers(invoices, "amount")[positions], paid[positions]
+        # Created, paid in part, paid.
+        state = np.where(paid >= total, 2, np.where(paid > 0, 1, 0))
+
+        def by_state(*texts: str) -> Column:
+            values: Column = pa.array(texts)
+            return values.take(pa.array(state))
+
+        updated = records.times["updated_at"][positions]
+        amount, number = numbers(total), _numbers_at(invoices, "invoice_id", positions)
+        author = _numbers_at(invoices, "created_by", positions)
+        with_point = joined(amount, ".0")
+        payer = {
+            # The name of a contact: no payer here is anybody else.
+            "name": None,
+            "entity_id": _numbers_at(invoices, "contact_id", positions),
+            "entity_type": "contacts",
+        }
+        items = {
+            "sku": "",
+            "product_id": None,
+            "description": strings(self._masked(_at(invoices, "description", positions))),
+            "unit_price": with_point,
+            "unit_type": "шт.",
+            "quantity": 1.0,
+            "discount": {"type": "amount", "value": 0.0},
+            "vat_rate_id": 0,
+            "vat_rate_value": 0,
+            "external_uid": "",
+            "metadata": [],
+            "total_sum": with_point,
+        }
+        status = by_state('"Создан"', '"Частично оплачен"', '"Оплачен"')
+        status_id = by_state("1", "3", "2")
+        status_code: Any = by_state('"created"', '"partially_paid"', '"paid"')
+        fields: list[Any] = [
+            _field(1, "Статус", "BILL_STATUS", "select", status, enum=(status_id, status_code)),
+            _field(2, "Плательщик", "PAYER", "payer", payer),
+            _field(3, "Позиции", "ITEMS", "items", items),
+            _field(4, "Итоговая сумма", "BILL_PRICE", "monetary", strings(amount)),
+            _field(
+                6, "Тип НДС", "BILL_VAT_TYPE", "select", "Не облагается", enum=(9, "vat_exempt")
+            ),
+        ]
+        paid_on = _field(5, "Дата оплаты", "BILL_PAYMENT_DATE", "date_time", numbers(updated))
+        with_date = either(state == 2, json_texts([*fields, paid_on]), json_texts(fields))
+        catalog = self._account.account["invoices_catalog_id"]
+        link = strings(self._masked(joined("https://bills.example/", number)))
+        payloads = json_texts(
+            {
+                "id": number,
+                "name": strings(self._masked(_at(invoices, "number", positions))),
+                "created_by": author,
+                "updated_by": author,
+                "created_at": _numbers_at(invoices, "issued_at", positions),
+                "updated_at": numbers(updated),
+                "is_deleted": False,
+                "custom_fields_values": with_date,
+                "catalog_id": catalog,
+                "account_id": self._account.account_id,
+                "currency_id": None,
+                "invoice_link": link,
+                "_links": self._link(f"catalogs/{catalog}/elements/", number),
+            }
+        )
+        cursors: Column = pa.array(updated)
+        return [Part(number, cursors, payloads)], positions[:0]
 
     def _correspondents(self, phones: Column) -> Column:
         """Return the other side of calls: tokens of numbers, and nothing of names."""

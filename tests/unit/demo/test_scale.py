@@ -9,7 +9,7 @@ from ingest.demo.amocrm_raw import AmocrmRaw
 from ingest.demo.scale import ScaledCompany
 from ingest.sources.amocrm import ENDPOINTS
 
-COLUMNAR = ("leads", "contacts", "tasks", "events", "lead_notes", "contact_notes")
+COLUMNAR = ("leads", "contacts", "tasks", "events", "lead_notes", "contact_notes", "invoices")
 
 
 @pytest.fixture(scope="module")
