@@ -1,0 +1,1 @@
+{{ known_pulls("raw_yandex_metrica") }}
