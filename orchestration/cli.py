@@ -63,14 +63,19 @@ def demo(
     seed: Annotated[int, typer.Option(help="Another seed, another company.")] = 20261121,
     months: Annotated[int, typer.Option(min=3, max=60, help="Months of history.")] = 18,
     leads: Annotated[int, typer.Option(min=100, help="About this many leads.")] = 20000,
+    faults: Annotated[
+        str, typer.Option(help="Let the APIs misbehave: all, or kinds separated by commas.")
+    ] = "",
+    faults_seed: Annotated[int, typer.Option(help="Another seed, other faults.")] = 0,
 ) -> None:
     """Run the whole road on a simulated company, its APIs served on loopback."""
-    from orchestration.lib.demo import DemoParameters, settle_demo
+    from orchestration.lib.demo import DemoParameters, choose_faults, settle_demo
     from orchestration.lib.session import ensure_home
 
     settings = _settings()
     ensure_home(settings)
     settle_demo(settings.home, DemoParameters(seed=seed, months=months, leads=leads))
+    choose_faults(settings.home, faults, faults_seed)
     settings = _settings()
     code = _refresh(settings)
     if code == EXIT_OK:

@@ -13,10 +13,19 @@ from pathlib import Path
 
 from ingest.demo.amocrm_server import AmoOptions, AmoServer
 from ingest.demo.direct_server import DirectOptions, DirectServer
+from ingest.demo.faults import FaultPlan
 from ingest.demo.generator import DemoCompany
+from ingest.demo.http import Server
 from ingest.demo.metrica_server import MetricaOptions, MetricaServer
 from ingest.demo.scale import FEWEST, MOST, ScaledCompany, write_raw
-from ingest.demo.serving import LOOPBACK, applications, clock_text, listen, run_servers
+from ingest.demo.serving import (
+    LOOPBACK,
+    applications,
+    clock_text,
+    fault_layers,
+    listen,
+    run_servers,
+)
 from ingest.demo.vk_server import VkServer
 from ingest.errors import IngestError
 
@@ -42,6 +51,16 @@ def main() -> None:
         help="requests a second of amoCRM (default %(default)s, the vendor's)",
     )
     parser.add_argument("--token", default=None, help="of all APIs but VK Ads; made up by default")
+    parser.add_argument(
+        "--faults",
+        nargs="?",
+        const="all",
+        metavar="KINDS",
+        help="disturb the APIs as their vendors do: all (default), or kinds separated by commas",
+    )
+    parser.add_argument(
+        "--faults-seed", type=int, default=0, help="another seed, other faults (default 0)"
+    )
     scaled = parser.add_argument_group("a company of any size, its raw tables written straight")
     scaled.add_argument(
         "--scale", type=int, metavar="N", help=f"deals in all, {FEWEST:,} to {MOST:,}"
@@ -61,6 +80,12 @@ def main() -> None:
         write_scaled(asked)
         return
 
+    plan = None
+    if asked.faults is not None:
+        try:
+            plan = FaultPlan.parse(asked.faults, asked.faults_seed)
+        except ValueError as error:
+            parser.error(str(error))
     token = asked.token or secrets.token_hex(16)
     tables = DemoCompany(seed=asked.seed, months=asked.months, leads=asked.leads).tables()
     amocrm = AmoServer(tables, AmoOptions(token=token, requests_per_second=asked.rate))
@@ -81,9 +106,14 @@ def main() -> None:
         f"Header:  Authorization: Bearer {token}\n"
     )
     sys.stdout.flush()
-    asyncio.run(
-        run_servers(list(zip(applications([amocrm, direct, vk, metrica]), listeners, strict=True)))
-    )
+    servers: dict[str, Server] = {
+        "amocrm": amocrm,
+        "direct": direct,
+        "vk": vk,
+        "metrica": metrica,
+    }
+    apps = applications(servers, fault_layers(servers, plan))
+    asyncio.run(run_servers(list(zip(apps, listeners, strict=True))))
 
 
 def write_scaled(asked: argparse.Namespace) -> None:

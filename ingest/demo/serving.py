@@ -27,7 +27,8 @@ from starlette.routing import Route
 
 from ingest.demo.amocrm_server import AmoOptions, AmoServer
 from ingest.demo.direct_server import DirectOptions, DirectServer
-from ingest.demo.http import Server, application
+from ingest.demo.faults import FaultLayer, FaultPlan
+from ingest.demo.http import BreakableProtocol, Server, application
 from ingest.demo.metrica_server import MetricaOptions, MetricaServer
 from ingest.demo.tables import CompanyTables, Instant, unix_seconds
 from ingest.demo.vk_server import VkOptions, VkServer
@@ -69,6 +70,10 @@ class DemoEndpoints:
         """Move the simulated clock of all APIs; what happened later is not visible."""
         self._control("clock", {"now": unix_seconds(now)})
 
+    def set_faults(self, plan: FaultPlan | None) -> None:
+        """Let another plan disturb the APIs from now on; None: nothing does."""
+        self._control("faults", {"plan": None if plan is None else plan.dict()})
+
     def _control(self, what: str, body: dict[str, Any]) -> Any:
         request = urllib.request.Request(  # noqa: S310 - always our own loopback address
             f"{self.control_url}/{what}",
@@ -87,6 +92,7 @@ def serve_demo(
     direct: DirectOptions = DEMO_DIRECT,
     vk: VkOptions = DEMO_VK,
     metrica: MetricaOptions = DEMO_METRICA,
+    faults: FaultPlan | None = None,
     now: Instant | None = None,
     amocrm_port: int = 0,
     direct_port: int = 0,
@@ -105,6 +111,7 @@ def serve_demo(
         direct: Behaviour of Yandex Direct, alike.
         vk: Behaviour of VK Ads, alike.
         metrica: Behaviour of Yandex Metrica.
+        faults: What disturbs the APIs; `statistics` counts it, by kind.
         now: The simulated moment; default: the end of the tables.
         amocrm_port: A fixed port; 0: any free one.
         direct_port: Alike.
@@ -130,6 +137,7 @@ def serve_demo(
                 )
             ),
             "metrica": asdict(replace(metrica, token=token)),
+            "faults": None if faults is None else faults.dict(),
             "ports": {
                 "amocrm": amocrm_port,
                 "direct": direct_port,
@@ -198,8 +206,10 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
         child.wait()
 
 
-def _control(servers: Mapping[str, Server], token: str) -> Starlette:
-    """Return the hidden last server: statistics and the clock."""
+def _control(
+    servers: Mapping[str, Server], layers: Mapping[str, FaultLayer], token: str
+) -> Starlette:
+    """Return the hidden last server: statistics, the clock, and the faults."""
 
     async def endpoint(request: Request) -> Response:
         if request.headers.get("authorization") != f"Bearer {token}":
@@ -208,7 +218,16 @@ def _control(servers: Mapping[str, Server], token: str) -> Starlette:
             now = (await request.json())["now"]
             for server in servers.values():
                 server.clock.set(now)
-        return JSONResponse({name: server.statistics.summary() for name, server in servers.items()})
+        if request.url.path == "/faults":
+            plan = FaultPlan.of((await request.json())["plan"])
+            for layer in layers.values():
+                layer.follow(plan)
+        return JSONResponse(
+            {
+                name: {**server.statistics.summary(), **layers[name].summary()}
+                for name, server in servers.items()
+            }
+        )
 
     return Starlette(routes=[Route("/{path:path}", endpoint, methods=["POST"])])
 
@@ -230,6 +249,7 @@ async def run_servers(apps: list[tuple[Starlette, socket.socket]]) -> None:
     for app, listener in apps:
         config = uvicorn.Config(
             app,
+            http=BreakableProtocol,
             log_level="error",
             access_log=False,
             date_header=False,
@@ -241,9 +261,16 @@ async def run_servers(apps: list[tuple[Starlette, socket.socket]]) -> None:
     await asyncio.gather(*servers)
 
 
-def applications(servers: list[Server]) -> list[Starlette]:
-    """Return the ASGI applications of servers."""
-    return [application(server) for server in servers]
+def fault_layers(servers: Mapping[str, Server], plan: FaultPlan | None) -> dict[str, FaultLayer]:
+    """Return what stands in front of each server; without a plan it lets everything through."""
+    return {name: FaultLayer(name, server, plan) for name, server in servers.items()}
+
+
+def applications(
+    servers: Mapping[str, Server], layers: Mapping[str, FaultLayer]
+) -> list[Starlette]:
+    """Return the ASGI applications of servers behind their layers."""
+    return [application(server, layers[name]) for name, server in servers.items()]
 
 
 def _die_with_parent() -> None:
@@ -277,10 +304,11 @@ def _child() -> None:
         "vk": VkServer(tables, VkOptions(**settings["vk"]), now),
         "metrica": metrica,
     }
+    layers = fault_layers(servers, FaultPlan.of(settings["faults"]))
     listeners = {name: listen(settings["ports"].get(name, 0)) for name in (*servers, "control")}
     apps = [
-        *applications(list(servers.values())),
-        _control(servers, settings["amocrm"]["token"]),
+        *applications(servers, layers),
+        _control(servers, layers, settings["amocrm"]["token"]),
     ]
     ready = {
         "ports": {name: listener.getsockname()[1] for name, listener in listeners.items()},

@@ -1,16 +1,21 @@
 """The demo home: which company lives there, and its loopback servers during a refresh."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ingest.config import Home, Settings, SourceRef
 from ingest.sources import SOURCES
 from orchestration.lib.environment import applied
 from orchestration.lib.errors import HomeError
 from orchestration.lib.progress import console, thousands
+
+if TYPE_CHECKING:
+    from ingest.demo.faults import FaultPlan
 
 DEMO_SEED = 20261121
 DEMO_MONTHS = 18
@@ -75,6 +80,55 @@ def settle_demo(home: Home, wanted: DemoParameters) -> None:
     temporary.replace(home.demo_marker)
 
 
+def choose_faults(home: Home, wanted: str, seed: int) -> None:
+    """Let faults disturb the demo company's APIs from now on, or end them.
+
+    Args:
+        home: The demo company's home.
+        wanted: `all`, kinds separated by commas, or empty for none.
+        seed: Of the faults.
+
+    Raises:
+        HomeError: A kind is unknown.
+    """
+    from ingest.demo.faults import FaultPlan
+
+    if not wanted:
+        _faults_file(home).unlink(missing_ok=True)
+        return
+    try:
+        FaultPlan.parse(wanted, seed)
+    except ValueError as error:
+        raise HomeError(f"--faults: {error}") from None
+    chosen = json.dumps({"kinds": wanted, "seed": seed})
+    _faults_file(home).write_text(chosen, encoding="utf-8")
+
+
+def _faults_file(home: Home) -> Path:
+    return home.demo_dir / "faults.json"
+
+
+def _faults(home: Home) -> "FaultPlan | None":
+    from ingest.demo.faults import FaultPlan
+
+    try:
+        chosen = json.loads(_faults_file(home).read_text(encoding="utf-8"))
+        return FaultPlan.parse(chosen["kinds"], chosen["seed"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HomeError(
+            f"{_faults_file(home)} is not readable ({error}); delete it and run `voronka demo`."
+        ) from None
+
+
+def _faults_in_words(statistics: dict[str, Any]) -> str:
+    counts: Counter[str] = Counter()
+    for api in statistics.values():
+        counts.update(api["faults"])
+    return ", ".join(f"{kind} {count}" for kind, count in counts.most_common()) or "none"
+
+
 @contextmanager
 def demo_sources(settings: Settings) -> Iterator[Settings]:
     """Serve the demo company on loopback and return settings that read it.
@@ -91,7 +145,8 @@ def demo_sources(settings: Settings) -> Iterator[Settings]:
     tables = company.tables()
     if not any(home.company_dir.glob("*.csv")):
         write_company_tables(home.company_dir, tables)
-    with serve_demo(tables) as endpoints:
+    plan = _faults(home)
+    with serve_demo(tables, faults=plan) as endpoints:
         secrets = {
             "SOURCES__AMOCRM__TOKEN": endpoints.token,
             "SOURCES__YANDEX_DIRECT__TOKEN": endpoints.token,
@@ -124,3 +179,5 @@ def demo_sources(settings: Settings) -> Iterator[Settings]:
         }
         with applied(secrets):
             yield settings.with_source_options(tuple(options), options, origin="demo company")
+        if plan is not None:
+            console().line("done", f"faults met: {_faults_in_words(endpoints.statistics())}")
