@@ -16,13 +16,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ingest.demo.planted import look_alikes, outcomes, records_kept, reps, simulation, stages
-from ingest.demo.planted.baseline import put_right
+from ingest.demo.planted.baseline import fit_reasons, put_right
 from ingest.demo.planted.draft import Draft
 from ingest.demo.planted.plan import Plan
 from ingest.demo.planted.truth_tables import TruthTables
 from ingest.demo.planted.truths import Truths
 from ingest.demo.randomness import Streams
 from ingest.demo.tables import CompanyTables
+
+
+def _fit_reasons_again(plan: Plan) -> None:
+    """Let the reasons fit the calls as late answers have left them."""
+    fit_reasons(plan.draft, plan.rng("reasons_again"))
+
 
 # Later ones build on what earlier ones left: what becomes of a request before how its card tells
 # it, and that before how the feeds tell the card.
@@ -33,6 +39,7 @@ _PLANTERS = (
     outcomes.hand_over_in_vain,
     outcomes.abandon,
     outcomes.answer_slowly,
+    _fit_reasons_again,
     reps.plant_star,
     records_kept.qualify,
     look_alikes.plant_look_alikes,

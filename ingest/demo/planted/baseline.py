@@ -13,6 +13,7 @@ import pyarrow as pa
 from ingest.demo import story
 from ingest.demo.planted.contacting import (
     TALK_SECONDS,
+    BusinessTime,
     add_calls,
     attempts,
     calendar_of,
@@ -41,6 +42,7 @@ _FAR = int(np.iinfo(np.int64).max)
 # The chance that the first, second, third attempt reaches somebody, where the world made none.
 _REACHES = (0.50, 0.38, 0.33)
 _LEAST_ATTEMPTS = 3
+_SOON_SECONDS = 50 * 60
 
 
 def put_right(draft: Draft, streams: Streams) -> None:
@@ -50,7 +52,8 @@ def put_right(draft: Draft, streams: Streams) -> None:
     _documents_are_sent(draft, streams("planted.documents"))
     _bills_are_paid_or_withdrawn(draft, streams("planted.bills"))
     _people_are_called(draft, streams("planted.calls"))
-    _reasons_fit(draft, streams("planted.reasons"))
+    _answers_come_soon(draft, streams("planted.answers"))
+    fit_reasons(draft, streams("planted.reasons"))
 
 
 def _talks_are_talks(draft: Draft) -> None:
@@ -190,6 +193,9 @@ def _people_are_called(draft: Draft, rng: np.random.Generator) -> None:
     )
     _call(draft, rng, silent, at, np.ones(len(silent), dtype=np.bool_))
 
+    last = draft.last_moves()
+    reason = np.append(draft.moves["loss_reason_id"], NULL)[last]
+    unreachable = np.isin(reason, (NO_ANSWER, WRONG_NUMBER)) & (last >= 0)
     for number in range(_LEAST_ATTEMPTS):
         made = attempts(draft)
         so_far = np.zeros(count, dtype=np.int64)
@@ -197,8 +203,6 @@ def _people_are_called(draft: Draft, rng: np.random.Generator) -> None:
         latest = np.full(count, NULL, dtype=np.int64)
         np.maximum.at(latest, made.deal, made.at)
         unreached = leads & (first_talk(draft) == _FAR) & (so_far == number)
-        if number == 0:
-            unreached &= first_answer(draft) == _FAR
         who = np.flatnonzero(unreached)
         begins = entered_at(draft)[who] if number == 0 else latest[who]
         pause = after(rng, 11 * 60 if number == 0 else 22 * 3600, 0.5, len(who))
@@ -206,21 +210,55 @@ def _people_are_called(draft: Draft, rng: np.random.Generator) -> None:
         over = ends_at(draft)[who]
         if number == 0:
             at = np.where(at < over, at, np.maximum(over - 240, begins + 1))
+        _wait_for(draft, who, at, rng)
+        over = ends_at(draft)[who]
         fits = (at < over) & (at < draft.now)
-        reached = rng.random(len(who)) < _REACHES[number]
-        # Who never answered and was closed for it stays unreached.
+        reached = (rng.random(len(who)) < _REACHES[number]) & ~unreachable[who]
         _call(draft, rng, who[fits], at[fits], reached[fits])
 
 
-def _call(draft: Draft, rng: np.random.Generator, deal: Ints, at: Ints, reached: Flags) -> None:
-    duration = np.where(
-        reached, 35 + after(rng, 110, 0.8, len(deal)), rng.integers(0, 9, len(deal))
+def _wait_for(draft: Draft, deal: Ints, at: Ints, rng: np.random.Generator) -> None:
+    """Put off the losses of people whom these calls would still try to reach."""
+    moves, deals = draft.moves, draft.deals
+    contact, asked = np.unique(deals["contact_id"], return_counts=True)
+    asks_once = asked[np.searchsorted(contact, deals["contact_id"][deal])] == 1
+    row = draft.last_moves()[deal]
+    moment = at + rng.integers(600, 6 * 3600, len(deal))
+    waits = (
+        asks_once
+        & (row >= 0)
+        & (np.append(moves["to_stage_id"], 0)[row] == LOST_STAGE_ID)
+        & (np.append(moves["changed_at"], 0)[row] <= at)
+        & (moment < draft.now)
     )
+    for column in ("changed_at", "published_at"):
+        values = moves[column].copy()
+        values[row[waits]] = moment[waits]
+        moves[column] = values
+
+
+def _call(draft: Draft, rng: np.random.Generator, deal: Ints, at: Ints, reached: Flags) -> None:
+    size = len(deal)
+    duration = np.where(reached, 35 + after(rng, 110, 0.8, size), rng.integers(0, 9, size))
     outcome = take_text(("no_answer", "conversation"), reached.astype(np.int64))
     add_calls(draft, deal, at, duration, pa.array(outcome))
 
 
-def _reasons_fit(draft: Draft, rng: np.random.Generator) -> None:
+def _answers_come_soon(draft: Draft, rng: np.random.Generator) -> None:
+    """Let every request be answered within an hour of working time."""
+    time = BusinessTime(draft)
+    created, answered = draft.deals["created_at"], first_answer(draft)
+    asked = np.flatnonzero(ripe_leads(draft) & (answered < _FAR))
+    waited = time.between(created[asked], answered[asked])
+    late = asked[waited > _SOON_SECONDS]
+    soon = time.after(created[late], rng.integers(180, _SOON_SECONDS - 120, len(late)))
+    begin = created[late] + 1
+    draft.stretch(
+        *(draft.per_deal(late, values) for values in (begin, answered[late], begin, soon)),
+    )
+
+
+def fit_reasons(draft: Draft, rng: np.random.Generator) -> None:
     """Let no loss reason be denied by what is on record."""
     moves = draft.moves
     rows = np.flatnonzero(

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from ingest.demo import story
 from ingest.demo.arrow import Column, compute
-from ingest.demo.planted.draft import NULL, Draft
-from ingest.demo.randomness import DAY, Flags, Ints, WorkingTime
+from ingest.demo.planted.draft import NULL, Draft, day_begins, local_day
+from ingest.demo.randomness import CLOSES, DAY, OPENS, Flags, Ints, WorkingTime
 from ingest.demo.tables import LOST_STAGE_ID
 
 TALK_SECONDS = 30
@@ -31,6 +31,45 @@ class Attempts:
     reaches: Flags
     # Nobody had spoken with the person before it.
     is_open: Flags
+
+
+class BusinessTime:
+    """Working time as a length: how much of it lies between moments, and where it ends."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.calendar = calendar_of(draft)
+        first = int(local_day(draft.deals["created_at"]).min(initial=0)) - 2
+        days = np.arange(first, int(local_day(np.array([draft.now]))[0]) + 40)
+        self._first_day = first
+        self._open_before = np.concatenate([[0], np.cumsum(self.calendar.is_open_day(days))])
+
+    def between(self, begin: Ints, end: Ints) -> Ints:
+        """Return the working seconds between moments."""
+        return self._opened(end) - self._opened(begin)
+
+    def after(self, moment: Ints, seconds: Ints) -> Ints:
+        """Return the moments at which so many working seconds, a day at most, have passed."""
+        day = local_day(moment)
+        begin = np.maximum(moment, day_begins(day) + OPENS)
+        left = np.where(self.calendar.is_open_day(day), day_begins(day) + CLOSES - begin, 0)
+        left = np.maximum(left, 0)
+        morning = day_begins(self.next_open_day(moment)) + OPENS
+        return np.where(seconds < left, begin + seconds, morning + seconds - left)
+
+    def next_open_day(self, moment: Ints) -> Ints:
+        """Return the first working day after the day of each moment."""
+        day = local_day(moment) + 1
+        for _ in range(20):
+            day = np.where(self.calendar.is_open_day(day), day, day + 1)
+        return day
+
+    def _opened(self, moment: Ints) -> Ints:
+        day = local_day(moment)
+        place = np.clip(day - self._first_day, 0, len(self._open_before) - 2)
+        of_day = np.clip(moment - day_begins(day) - OPENS, 0, CLOSES - OPENS)
+        is_open = self.calendar.is_open_day(day)
+        found: Ints = self._open_before[place] * (CLOSES - OPENS) + np.where(is_open, of_day, 0)
+        return found
 
 
 def calendar_of(draft: Draft) -> WorkingTime:

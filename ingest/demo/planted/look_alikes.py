@@ -139,8 +139,8 @@ def _mark_payments(plan: Plan) -> None:
     )
     plan.record.items(
         "late_recording",
-        "stage",
-        paired_ids(moves["deal_id"][rows], moves["to_stage_id"][rows]),
+        "deal",
+        moves["deal_id"][rows],
         look_alike="robot_move_on_payment",
         moment_at=moves["changed_at"][rows],
         value=lag[rows].astype(np.float64),
@@ -161,7 +161,7 @@ def _mark_holidays(plan: Plan) -> None:
         around |= run
     answered = first_answer(draft)
     waits = (answered < FAR) & (answered - created > DAY)
-    opens = day_begins(plan.next_open_day(created))
+    opens = day_begins(plan.time.next_open_day(created))
     deal = np.flatnonzero(
         ripe_leads(draft) & is_closed & around & waits & (answered < opens + DAY) & ~plan.taken
     )
@@ -191,4 +191,12 @@ def _mark_reps(plan: Plan) -> None:
         [str(rep) for rep in reps],
         look_alike="rep_without_telephony",
         value=np.array([(owner == rep).sum() for rep in reps], dtype=np.float64),
+    )
+    leads = np.flatnonzero(ordinary(draft) & np.isin(owner, reps))
+    plan.record.items(
+        "never_called",
+        "deal",
+        draft.deals["deal_id"][leads],
+        look_alike="rep_without_telephony",
+        moment_at=draft.deals["created_at"][leads],
     )

@@ -119,7 +119,7 @@ def answer_slowly(plan: Plan) -> None:
     slow = plan.choose("slow_first_response", pool, SLOW_SHARE * (pool & ~plan.taken).sum())
     begin = answered[slow]
     new_begin = (
-        day_begins(plan.next_open_day(created[slow]))
+        day_begins(plan.time.next_open_day(created[slow]))
         + 10 * 3600
         + rng.integers(1800, 3 * 3600, len(slow))
     )
@@ -138,7 +138,7 @@ def answer_slowly(plan: Plan) -> None:
         deals["deal_id"][slow],
         moment_at=created[slow],
         amount=np.where(is_lost, amount[slow], NULL),
-        value=plan.business_seconds(created[slow], new_begin) / 3600,
+        value=plan.time.between(created[slow], new_begin) / 3600,
         label=np.where(is_lost, "lost_by_delay", "answered_late").tolist(),
     )
     sizes = (

@@ -16,7 +16,7 @@ from ingest.demo.planted.baseline import (
     PRICE,
     QUALIFIED,
 )
-from ingest.demo.planted.contacting import calendar_of, earliest
+from ingest.demo.planted.contacting import BusinessTime, earliest
 from ingest.demo.planted.draft import NULL, Draft, day_begins, local_day
 from ingest.demo.planted.truth_tables import Record
 from ingest.demo.planted.truths import Truths
@@ -41,11 +41,8 @@ class Plan:
     def __post_init__(self) -> None:
         self.assisted: Ints = np.zeros(0, dtype=np.int64)
         self.taken: Flags = np.zeros(len(self.draft.deals), dtype=np.bool_)
-        self.calendar = calendar_of(self.draft)
-        first = int(local_day(self.draft.deals["created_at"]).min(initial=0)) - 2
-        days = np.arange(first, int(local_day(np.array([self.draft.now]))[0]) + 40)
-        self._first_day = first
-        self._open_before = np.concatenate([[0], np.cumsum(self.calendar.is_open_day(days))])
+        self.time = BusinessTime(self.draft)
+        self.calendar = self.time.calendar
 
     def rng(self, name: str) -> np.random.Generator:
         """Return the random stream of a truth."""
@@ -59,27 +56,9 @@ class Plan:
         self.taken[found] = True
         return found
 
-    def business_seconds(self, begin: Ints, end: Ints) -> Ints:
-        """Return the working time between moments."""
-        return self._opened(end) - self._opened(begin)
-
-    def _opened(self, moment: Ints) -> Ints:
-        day = local_day(moment)
-        place = np.clip(day - self._first_day, 0, len(self._open_before) - 2)
-        of_day = np.clip(moment - day_begins(day) - OPENS, 0, WORKING_DAY)
-        is_open = self.calendar.is_open_day(day)
-        return self._open_before[place] * WORKING_DAY + np.where(is_open, of_day, 0)
-
     def is_open_day(self, moment: Ints) -> Flags:
         """Return whether reps work on the days of these moments."""
         return self.calendar.is_open_day(local_day(moment))
-
-    def next_open_day(self, moment: Ints) -> Ints:
-        """Return the first working day after the day of each moment."""
-        day = local_day(moment) + 1
-        for _ in range(20):
-            day = np.where(self.calendar.is_open_day(day), day, day + 1)
-        return day
 
     def cut_rows(self, deal: Ints, rng: np.random.Generator) -> Ints:
         """Return, for deals on their way through the sales pipeline, a change at which each could

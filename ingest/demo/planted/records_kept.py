@@ -7,7 +7,11 @@ import pyarrow as pa
 
 from ingest.demo.arrow import compute
 from ingest.demo.planted.baseline import (
+    ADVANCE,
+    CONTRACT,
     ENTRY,
+    ESTIMATE,
+    MEASURING,
     NO_NEED,
     NOT_OURS,
     POSTPONED,
@@ -92,7 +96,10 @@ def qualify(plan: Plan) -> None:
     final = np.append(moves["to_stage_id"], 0)[last]
     early = np.isin(np.append(moves["from_stage_id"], 0)[last], (ENTRY, QUALIFIED))
     by_hand = np.append(moves["changed_by"], 0)[last] > 0
-    able = leads & ~missed & (last >= 0) & (final == LOST_STAGE_ID) & early & by_hand
+    passed = np.zeros(len(deals), dtype=np.bool_)
+    beyond = np.isin(moves["to_stage_id"], (MEASURING, ESTIMATE, CONTRACT, ADVANCE))
+    passed[draft.move_deal()[beyond]] = True
+    able = leads & ~missed & ~passed & (last >= 0) & (final == LOST_STAGE_ID) & early & by_hand
     wanted = round(share * leads.sum())
     ours = np.flatnonzero(missed & leads)
     others = missed & ~leads if share else np.zeros(len(deals), dtype=np.bool_)
@@ -234,7 +241,7 @@ def record_assists(plan: Plan) -> None:
         value=[float(len(chosen))],
     )
     plan.record.items(
-        "assisting_channel",
+        "assisted_deal",
         "deal",
         draft.deals["deal_id"][chosen],
         moment_at=draft.deals["created_at"][chosen],

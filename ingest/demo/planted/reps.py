@@ -165,9 +165,10 @@ def record_regression(plan: Plan) -> None:
         [f"training_of_{rep}"],
         moment_at=np.array([starts]),
         value=[0.0],
-        label=f"population=sales_rep:{rep}; metric=won; before_days=30; after_days=30",
+        label=f"sales_rep:{rep}",
     )
     for parameter, value, unit in (
+        ("within", 30, "days on each side"),
         ("before", before_rate, f"won per deal, {before_n} deals"),
         ("after", after_rate, f"won per deal, {after_n} deals"),
         ("effect", 0.0, "true change"),

@@ -56,18 +56,13 @@ def record_hypotheses(plan: Plan) -> None:
             [name],
             moment_at=np.array([starts]),
             value=[effect],
-            label=(
-                f"population=channel:{channel}; metric=reached_stage:{MEASURING}; "
-                f"within_days={MEASURED_WITHIN_DAYS}"
-            ),
+            label=f"channel:{channel}",
         )
         for parameter, value, unit in (
-            (
-                "before",
-                reached[before].mean(),
-                f"appointments per request, {before.sum()} requests",
-            ),
-            ("after", reached[after].mean(), f"appointments per request, {after.sum()} requests"),
+            ("metric_stage", MEASURING, "stage reached by a request"),
+            ("within", MEASURED_WITHIN_DAYS, "days"),
+            ("before", reached[before].mean(), f"share of requests, n = {before.sum()}"),
+            ("after", reached[after].mean(), f"share of requests, n = {after.sum()}"),
             ("effect", effect, "share of later appointments due to the change"),
         ):
             plan.record.size(truth_id, parameter, value, unit)

@@ -32,6 +32,7 @@ _OPEN_STAGES = (ENTRY, QUALIFIED, MEASURING, ESTIMATE, CONTRACT, ADVANCE)
 _FRIDAY = 4
 CLEANUP_LEAST, CLEANUP_MOST = 10, 25
 _STALE_DAYS = 25
+_OLDEST_EVIDENCE = 25 * DAY
 CONTRADICTIONS = {
     "wrong_number_but_talked": WRONG_NUMBER,
     "price_without_offer": PRICE,
@@ -95,6 +96,8 @@ def record_late(plan: Plan) -> None:
         & ~robot_inside
         & (by_human | paid)
         & (closed - first_at > 2 * DAY + DAY // 2)
+        # Evidence older than a month would count for no stage at all.
+        & (closed - first_at < _OLDEST_EVIDENCE)
     )
 
     pool = on_friday | at_close
@@ -119,17 +122,28 @@ def record_late(plan: Plan) -> None:
         values = moves[column].copy()
         values[rows] = new_at
         moves[column] = values
-    lag = plan.business_seconds(old_at, new_at)
+    lag = plan.time.between(old_at, new_at)
     is_first_entry = draft.entry_rows_of(rows)
     is_late = (lag > WORKING_DAY) & evidenced[rows] & is_first_entry
     rows, lag = rows[is_late], lag[is_late]
     plan.record.items(
-        "late_recording",
+        "late_recording_stage",
         "stage",
         paired_ids(draft.deals["deal_id"][owner[rows]], moves["to_stage_id"][rows]),
         moment_at=old_at[is_late],
         value=lag / 3600,
         label=np.where(holds_friday[rows], "friday_evening", "at_close").tolist(),
+    )
+    longest = np.zeros(count, dtype=np.int64)
+    np.maximum.at(longest, owner[rows], lag)
+    chosen = np.flatnonzero(longest)
+    plan.record.items(
+        "late_recording",
+        "deal",
+        draft.deals["deal_id"][chosen],
+        moment_at=first_at[chosen],
+        value=longest[chosen] / 3600,
+        label=np.where(closes[chosen], "at_close", "friday_evening").tolist(),
     )
     for parameter, value, unit in (
         ("share", len(chosen) / max(1, reached.sum()), "share of deals with an estimate"),
@@ -274,8 +288,8 @@ def clean_up(plan: Plan) -> None:
         swept.append(mine)
         plan.record.items(
             "bulk_cleanup",
-            "deal",
-            draft.deals["deal_id"][mine],
+            "stage",
+            paired_ids(draft.deals["deal_id"][mine], np.full(len(mine), LOST_STAGE_ID)),
             moment_at=moments,
             label=f"sales_rep:{names[int(np.argmax(counts))]}",
         )

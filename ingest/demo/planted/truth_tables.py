@@ -19,29 +19,27 @@ from ingest.demo.randomness import Ints
 # "<deal id>:<stage id>", of `sales_rep` the user id, of `hypothesis` and `channel` a name, of
 # `source` "<platform or table>:<date>" or a bare name, of `person` a contact id or a client id as
 # `label` says.
-ITEMS: pa.Schema = pa.schema(
-    [
-        pa.field("truth_id", pa.string(), nullable=False),
-        pa.field("item_type", pa.string(), nullable=False),
-        pa.field("item_id", pa.string(), nullable=False),
-        # False: an innocent look-alike of this truth, which must not be flagged.
-        pa.field("is_planted", pa.bool_(), nullable=False),
-        pa.field("look_alike", pa.string()),
-        pa.field("moment_at", pa.int64()),
-        # Whole rubles.
-        pa.field("amount", pa.int64()),
-        pa.field("value", pa.float64()),
-        pa.field("label", pa.string()),
-    ]
-)
-SIZES = pa.schema(
-    [
-        pa.field("truth_id", pa.string(), nullable=False),
-        pa.field("parameter", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("unit", pa.string(), nullable=False),
-    ]
-)
+_ITEM_FIELDS: list[Any] = [
+    pa.field("truth_id", pa.string(), nullable=False),
+    pa.field("item_type", pa.string(), nullable=False),
+    pa.field("item_id", pa.string(), nullable=False),
+    # False: an innocent look-alike of this truth, which must not be flagged.
+    pa.field("is_planted", pa.bool_(), nullable=False),
+    pa.field("look_alike", pa.string()),
+    pa.field("moment_at", pa.int64()),
+    # Whole rubles.
+    pa.field("amount", pa.int64()),
+    pa.field("value", pa.float64()),
+    pa.field("label", pa.string()),
+]
+ITEMS = pa.schema(_ITEM_FIELDS)
+_SIZE_FIELDS: list[Any] = [
+    pa.field("truth_id", pa.string(), nullable=False),
+    pa.field("parameter", pa.string(), nullable=False),
+    pa.field("value", pa.float64(), nullable=False),
+    pa.field("unit", pa.string(), nullable=False),
+]
+SIZES = pa.schema(_SIZE_FIELDS)
 
 
 @dataclass(frozen=True)
