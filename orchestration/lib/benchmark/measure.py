@@ -3,7 +3,7 @@
 SQL of a measure sees the schemas of `judging.Schemas`: `marts` (the published file), `staging` and
 `raw_<source>` (the warehouse), `truth` (what the simulation knows). It returns
 
-    found      (item): the things said to be so
+    found      (item): the things said to be so; also of recalled and alarms
     label      (item, label): what each thing is said to be
     breakdown  (key, value, n): a sum and its parts
     number     (value, n): one number
@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-# found: precision and recall. alarms: share of innocent look-alikes flagged. label: share of
-# things named rightly. breakdown: share of the sum in a wrong row. number: error of one number.
-Kind = Literal["found", "alarms", "label", "breakdown", "number"]
+# found: precision and recall. recalled: recall alone. alarms: share of innocents flagged. label:
+# share of things named rightly. breakdown: share of the sum in a wrong row. number: its error.
+Kind = Literal["found", "recalled", "alarms", "label", "breakdown", "number"]
 # relative: error / truth. points: difference of two ratios.
 Unit = Literal["relative", "points"]
 

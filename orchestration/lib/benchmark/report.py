@@ -200,7 +200,7 @@ def _cell(line: Line, estimate: Estimate | None) -> str:
 
     def shown(value: float) -> str:
         if not statistic.is_percent:
-            return f"{value:.2f}"
+            return f"{value:.3f}"
         # A zero has no sign.
         return f"{round(100 * value, 1) + 0.0:{sign}.1f}"
 

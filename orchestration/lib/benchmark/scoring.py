@@ -41,6 +41,7 @@ ERROR = Statistic("error", 0, low=None, high=None, is_percent=True)
 
 STATISTICS: Mapping[Kind, tuple[Statistic, ...]] = {
     "found": (PRECISION, RECALL),
+    "recalled": (RECALL,),
     "alarms": (ALARMS,),
     "label": (RIGHT,),
     "breakdown": (MISPLACED,),
@@ -77,7 +78,7 @@ def score(kind: Kind, unit: Unit, true: Rows, said: Rows) -> Score:
         true: Rows of the truth; not empty.
         said: Rows of the way.
     """
-    if kind in ("found", "alarms"):
+    if kind in ("found", "recalled", "alarms"):
         return _of_sets(kind, {str(row[0]) for row in true}, {str(row[0]) for row in said})
     if kind == "label":
         labels = {str(item): label for item, label in said}

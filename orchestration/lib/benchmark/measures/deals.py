@@ -1,15 +1,7 @@
 """What a deal is: new, repeat, continuation, duplicate, test."""
 
 from orchestration.lib.benchmark.measure import Measure, Way
-
-_LEADS = (
-    "record_id",
-    "main_contact_id",
-    "created_at",
-    "closed_at",
-    "status_id",
-    "price",
-)
+from orchestration.lib.benchmark.measures.needs import EVENTS, LEADS
 
 
 def _kind(kind: str, title: str, naive_sql: str, naive_title: str, source: str) -> Measure:
@@ -25,10 +17,7 @@ def _kind(kind: str, title: str, naive_sql: str, naive_title: str, source: str) 
         ),
         naive=Way(
             naive_sql,
-            {
-                "staging.stg_amocrm__leads": _LEADS,
-                "staging.stg_amocrm__events": ("entity_id", "event_type", "before_status_id"),
-            },
+            {**LEADS, **EVENTS},
         ),
         naive_title=naive_title,
         naive_source=source,

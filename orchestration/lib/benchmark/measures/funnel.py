@@ -1,6 +1,7 @@
 """The funnel: how many come, how many buy, which way deals really went."""
 
 from orchestration.lib.benchmark.measure import Measure, Way
+from orchestration.lib.benchmark.measures.needs import EVENTS, LEADS
 
 # Moscow has one offset; months of the demo company are Moscow's.
 _MONTH = "cast(date_trunc('month', {} + interval 3 hour) as date)"
@@ -72,14 +73,7 @@ MEASURES = (
                 and pipeline_id = (select mode(pipeline_id) from truth.deals)
                 and closed_at > (select now_at - interval 90 day from truth.clock)
             """,
-            {
-                "staging.stg_amocrm__leads": (
-                    "status_id",
-                    "pipeline_id",
-                    "closed_at",
-                    "is_deleted",
-                )
-            },
+            LEADS,
         ),
         naive_title="won / (won + lost), closed in the last 90 days",
         naive_source="closed win rate of V3, V4 and of dbt_salesforce [O2]; bias: complaint 16, V6",
@@ -128,7 +122,14 @@ MEASURES = (
             """,
             {
                 "marts.fct_deal_stage_transitions": ("from_stage_key", "to_stage_key"),
-                "marts.dim_pipeline_stages": ("stage_key", "stage_position", "is_current"),
+                "marts.dim_pipeline_stages": (
+                    "stage_key",
+                    "pipeline_id",
+                    "stage_position",
+                    "stage_category",
+                    "is_current",
+                    "is_unsorted",
+                ),
             },
         ),
         naive_title="product of neighbouring stage rates",
@@ -203,15 +204,7 @@ MEASURES = (
 
             select {_MOVE} from moves
             """,
-            {
-                "staging.stg_amocrm__events": (
-                    "entity_id",
-                    "event_type",
-                    "created_at",
-                    "record_id",
-                    "after_status_id",
-                )
-            },
+            EVENTS,
         ),
         naive_title="LAG over daily snapshots",
         naive_source="report_opportunity_stage_progression of GitLab analytics [O4]",
@@ -249,7 +242,7 @@ MEASURES = (
             where not coalesce(is_deleted, false)
             group by all
             """,
-            {"staging.stg_amocrm__leads": ("created_at", "is_deleted")},
+            LEADS,
         ),
         naive_title="every application counts",
         naive_source="applications of Roistat, over all of them [R1]",
@@ -295,7 +288,7 @@ MEASURES = (
             group by all
             """,
             {
-                "staging.stg_amocrm__leads": ("created_at", "price", "status_id", "is_deleted"),
+                **LEADS,
                 "raw_amocrm._pulls": ("resource", "observed_until_at"),
             },
         ),

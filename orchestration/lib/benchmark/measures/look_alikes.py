@@ -14,7 +14,7 @@ def _innocent(
         kind="alarms",
         true=(
             "select distinct item_id from truth.items"
-            f" where look_alike = '{look_alike}' and not is_planted"
+            f" where look_alike = '{look_alike}' and not is_planted and item_type <> 'sales_rep'"
         ),
         ours=ours,
         naive=naive,

@@ -1,6 +1,7 @@
 """Channels and what is spent on them."""
 
 from orchestration.lib.benchmark.measure import Measure, Way
+from orchestration.lib.benchmark.measures.needs import LEADS
 
 _CREDITS = (
     "deal_key",
@@ -40,7 +41,7 @@ _CARD_CHANNELS = """
     where not coalesce(leads.is_deleted, false)
 """
 _CARD_NEEDS = {
-    "staging.stg_amocrm__leads": ("record_id", "utm_source", "utm_medium", "price", "status_id"),
+    **LEADS,
     "staging.stg_company__channel_map": ("utm_source", "utm_medium", "channel", "priority"),
 }
 _SPEND_NOW = """

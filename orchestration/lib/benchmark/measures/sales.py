@@ -1,33 +1,10 @@
 """What sales reps do, and what they write down."""
 
 from orchestration.lib.benchmark.measure import Measure, Way
+from orchestration.lib.benchmark.measures.needs import EVENTS, LEADS, LOSS_REASONS, NOTES
 
-_LEADS = ("record_id", "status_id", "main_contact_id", "created_at", "closed_at", "loss_reason_id")
-_EVENTS = (
-    "record_id",
-    "entity_id",
-    "event_type",
-    "created_by",
-    "before_status_id",
-    "after_status_id",
-    "created_at",
-)
-_STAGING = {"staging.stg_amocrm__leads": _LEADS, "staging.stg_amocrm__events": _EVENTS}
-_NOTES = {
-    "raw_amocrm.lead_notes": ("payload",),
-    "raw_amocrm.contact_notes": ("payload",),
-    "staging.stg_amocrm__leads": _LEADS,
-}
-_TRANSITIONS = {
-    "marts.fct_deal_stage_transitions": (
-        "deal_key",
-        "to_stage_id",
-        "transitioned_at",
-        "direction",
-        "sales_rep_key",
-    ),
-    "marts.dim_deals": ("deal_key", "deal_id", "outcome", "created_at", "closed_at"),
-}
+_STAGING = {**LEADS, **EVENTS}
+_NOTES = {**LEADS, **NOTES}
 
 # Calls of the card itself and of its contact, as the notes tell them.
 CALLS = """
@@ -64,7 +41,7 @@ SAME_DAY = Way(
     from staging.stg_amocrm__leads
     where closed_at < created_at or cast(closed_at as date) = cast(created_at as date)
     """,
-    {"staging.stg_amocrm__leads": _LEADS},
+    LEADS,
 )
 LATE_RECORDING = Way(
     # One working day is nine hours.
@@ -264,7 +241,17 @@ MEASURES = (
             """,
             {
                 "marts.fct_deal_stage_visits": ("deal_key", "stage_key", "stage_version_key"),
-                **_STAGE_NEEDS,
+                "marts.dim_deals": ("deal_key", "deal_id", "pipeline_id"),
+                "marts.dim_pipeline_stages": (
+                    "stage_version_key",
+                    "stage_key",
+                    "stage_id",
+                    "pipeline_id",
+                    "stage_position",
+                    "stage_category",
+                    "is_current",
+                    "is_unsorted",
+                ),
             },
         ),
         naive_title="every skipped stage is filled in",
@@ -349,7 +336,7 @@ MEASURES = (
                         and tasks.payload::json ->> 'is_completed' = 'false'
                 )
             """,
-            {"staging.stg_amocrm__leads": _LEADS, "raw_amocrm.tasks": ("payload",)},
+            {**LEADS, "raw_amocrm.tasks": ("payload",)},
         ),
         naive_title="open deals without a task",
         naive_source="widget 'deals without tasks' of amoCRM [R14]",
@@ -379,7 +366,7 @@ MEASURES = (
             from staging.stg_amocrm__leads
             where status_id = '143' and loss_reason_id is null
             """,
-            {"staging.stg_amocrm__leads": _LEADS},
+            LEADS,
         ),
         naive_title="reason left empty",
         naive_source="coverage of the reason field is all that is checked [B4, B5]",
@@ -411,8 +398,8 @@ MEASURES = (
             group by all
             """,
             {
-                "staging.stg_amocrm__leads": _LEADS,
-                "staging.stg_amocrm__loss_reasons": ("record_id", "loss_reason"),
+                **LEADS,
+                **LOSS_REASONS,
             },
         ),
         naive_title="lost now, with a reason",
@@ -450,7 +437,7 @@ MEASURES = (
         true="""
             select item_id, label
             from truth.items
-            where truth_id = 'non_target' and is_planted and label is not null
+            where truth_id = 'non_target' and is_planted and label <> 'unsaid'
         """,
         ours=Way(
             """
@@ -483,8 +470,8 @@ MEASURES = (
                 on leads.loss_reason_id = reasons.record_id
             """,
             {
-                "staging.stg_amocrm__leads": _LEADS,
-                "staging.stg_amocrm__loss_reasons": ("record_id", "loss_reason"),
+                **LEADS,
+                **LOSS_REASONS,
             },
         ),
         naive_title="read out of the loss reason",

@@ -1,6 +1,7 @@
 """Whether the data can be believed: stale sources, holes in the log, loads delivered twice."""
 
 from orchestration.lib.benchmark.measure import Measure, Way
+from orchestration.lib.benchmark.measures.needs import EVENTS, LEADS
 
 MEASURES = (
     Measure(
@@ -28,12 +29,17 @@ MEASURES = (
                 select 'yandex_direct' as source_system, * from (
                     select bool_and(is_complete) as is_done from raw_yandex_direct._pulls
                 )
+                union all
+                select 'vk_ads' as source_system, * from (
+                    select bool_and(is_complete) as is_done from raw_vk_ads._pulls
+                )
             )
             where not is_done
             """,
             {
                 "raw_amocrm._pulls": ("is_complete",),
                 "raw_yandex_direct._pulls": ("is_complete",),
+                "raw_vk_ads._pulls": ("is_complete",),
             },
         ),
         naive_title="sources whose last load failed",
@@ -73,10 +79,7 @@ MEASURES = (
             inner join last_events on leads.record_id = last_events.entity_id
             where leads.status_id <> last_events.status_id
             """,
-            {
-                "staging.stg_amocrm__leads": ("record_id", "status_id"),
-                "staging.stg_amocrm__events": ("entity_id", "after_status_id", "created_at"),
-            },
+            {**LEADS, **EVENTS},
         ),
         naive_title="last stage of the log differs from the deal's",
         naive_source="a user's check of Airbyte's HubSpot connector, 250 of 3,000 deals [I: 46576]",
@@ -84,18 +87,37 @@ MEASURES = (
     Measure(
         truth_id="doubled_load",
         measure_id="doubled_load",
-        title="deals, however often they were delivered",
+        title="calls handed over twice",
         kind="number",
-        true="select count(*), count(*) from truth.deals where not is_gone",
+        true="""
+            select max(value), max(value)::bigint
+            from truth.sizes
+            where truth_id = 'doubled_load' and parameter = 'rows'
+        """,
         ours=Way(
-            "select count(*) from marts.dim_deals",
-            {"marts.dim_deals": ("deal_key",)},
+            "select sum(row_count) from marts.rpt_data_trust where check_id = 'doubled_rows'",
+            {"marts.rpt_data_trust": ("check_id", "row_count")},
+            ready_when="select count(*) > 0 from marts.rpt_data_trust"
+            " where check_id = 'doubled_rows'",
+            not_ready="check doubled_rows in marts.rpt_data_trust",
         ),
         naive=Way(
-            "select sum(row_count) from raw_amocrm._pulls where resource in ('leads', 'unsorted')",
-            {"raw_amocrm._pulls": ("resource", "row_count")},
+            """
+            select count(*) - count(distinct record_id)
+            from (
+                select 'lead' || record_id as record_id, payload from raw_amocrm.lead_notes
+                union all
+                select 'contact' || record_id as record_id, payload from raw_amocrm.contact_notes
+            )
+            where payload::json ->> 'note_type' in ('call_in', 'call_out')
+            """,
+            {
+                "raw_amocrm.lead_notes": ("record_id", "payload"),
+                "raw_amocrm.contact_notes": ("record_id", "payload"),
+            },
         ),
-        naive_title="every delivery appended",
-        naive_source="append without a key: dlt's HubSpot history, dbt-dlt-pipedrive [O3]",
+        naive_title="rows whose id repeats",
+        naive_source="merge by id in dlt's Pipedrive flow; its HubSpot history has no key [O3]",
+        builds="activities of the CRM and a check of equal calls under different ids",
     ),
 )
