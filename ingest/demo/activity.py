@@ -21,6 +21,7 @@ from ingest.demo.randomness import (
     take_text,
     to_utc,
 )
+from ingest.demo.sales import LOST, SERVICE_LINE, previous_moments
 
 OUTCOMES = (
     "conversation",
@@ -34,6 +35,7 @@ OUTCOMES = (
 )
 _TALK, _CALL_BACK, _UNAVAILABLE, _NO_ANSWER, _BUSY, _WRONG, _VOICEMAIL, _SILENT = range(8)
 _ATTEMPTS = 6
+_NO_PLACE = 1000
 
 TASK_TEXTS = (
     "Связаться с клиентом",
@@ -257,6 +259,75 @@ def tasks(
             "created_at": to_utc(at),
             "due_at": to_utc(due),
             "completed_at": nullable(to_utc(done), open_still),
+        },
+    )
+
+
+def documents(
+    streams: Streams, calendar: WorkingTime, deals: dict[str, Any], end_local: int
+) -> pa.Table:
+    """Return what was sent to clients while their deals stood in the stage that asks for it."""
+    rng = streams("documents")
+    moves = deals["moves"]
+    deal, moved = moves["deal"], moves["moved"]
+    came = previous_moments(moves, deals["entered"])
+    line = deals["line"][deal]
+    source, target = moves["source"], moves["target"]
+    drawn = rng.random(len(deal))
+    priced_in = np.choose(line, [story.SALES_PRICED_FROM, story.REPEAT_PRICED_FROM, _NO_PLACE])
+    # On the way to the contract, or to the stage that was given up.
+    goes_on = (source == priced_in) & (target > source) & (target != LOST)
+    refused = (source == priced_in) & (target == LOST)
+    offers = (goes_on & (drawn < story.OFFER_SHARE)) | (
+        refused & (drawn < story.REFUSED_OFFER_SHARE)
+    )
+    agrees_in = np.choose(line, [story.SALES_PRICED_FROM + 1, _NO_PLACE, _NO_PLACE])
+    contracts = (
+        (source == agrees_in)
+        & (target > source)
+        & (target != LOST)
+        & (drawn < story.CONTRACT_SHARE)
+    )
+    kinds, frames = (0, 1), []
+    for kind, sent in zip(kinds, (offers, contracts), strict=True):
+        who = np.flatnonzero(sent)
+        share = rng.uniform(0.3, 0.9, len(who))
+        at = calendar.snap(came[who] + ((moved - came)[who] * share).astype(np.int64), rng)
+        frames.append(
+            {
+                "deal": deal[who],
+                "at": np.maximum(np.minimum(at, moved[who] - 60), came[who]),
+                "kind": np.full(len(who), kind),
+            }
+        )
+    ends = np.flatnonzero(
+        (deals["won"] >= 0)
+        & (deals["line"] != SERVICE_LINE)
+        & (rng.random(len(deals["won"])) < story.ACT_SHARE)
+    )
+    handed_over = deals["won"][ends] + 36 * DAY + after(rng, 5 * DAY, 0.7, len(ends))
+    frames.append(
+        {
+            "deal": ends,
+            "at": calendar.snap(handed_over, rng),
+            "kind": np.full(len(ends), 2),
+        }
+    )
+    sent = concatenated(frames)
+    gone = deals["deleted"][sent["deal"]]
+    inside = (sent["at"] < end_local) & ((gone < 0) | (sent["at"] < gone))
+    order = np.flatnonzero(inside)[np.argsort(sent["at"][inside], kind="stable")]
+    sent = {name: column[order] for name, column in sent.items()}
+    deal = sent["deal"]
+    return filled(
+        "documents",
+        {
+            # Odd numbers are those of notes.
+            "document_id": pa.array(97_000_002 + 2 * np.arange(len(deal))),
+            "deal_id": deals["deal_id"][deal],
+            "kind": take_text(("offer", "contract", "act"), sent["kind"]),
+            "sent_at": to_utc(sent["at"]),
+            "sent_by": deals["user_at"](deals["slot"][deal], to_utc(sent["at"])),
         },
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,19 @@ UTM_FIELDS = (
     (7005, "utm_term"),
     (7006, "_ym_uid"), (7007, "yclid"),
 )  # fmt: skip
+CRITERION_FIELD_ID = 7103
+CRITERION_TITLES = {
+    "region": "Другой регион",
+    "budget": "Не подходит бюджет",
+    "product": "Не наш продукт",
+    "spam": "Спам или ошибка",
+}
+# A document leaves a message of the service that sent it.
+DOCUMENT_SERVICES = {
+    "offer": "Документы: коммерческое предложение",
+    "contract": "Документы: договор",
+    "act": "Документы: акт",
+}
 _TRACKING_COLUMN = {"_ym_uid": "client_id", "yclid": "click_id"}
 LENGTH_FIELD_ID, SEGMENT_FIELD_ID = 7101, 7102
 PHONE_FIELD_ID, EMAIL_FIELD_ID, POSITION_FIELD_ID = 6101, 6102, 6103
@@ -342,13 +355,45 @@ class Account:
             "_links": self._self_link(f"leads/loss_reasons/{rows['loss_reason_id'][position]}"),
         }
 
+    def survivors(self, now: int) -> dict[int, int | None]:
+        """Return the contacts gone at a moment: into whom each was merged, None: deleted."""
+        rows = self._rows("contacts")
+        into: dict[int, int | None] = {
+            contact: survivor
+            for contact, survivor, at in zip(
+                rows["contact_id"], rows["merged_into_contact_id"], rows["merged_at"], strict=True
+            )
+            if at is not None and at <= now
+        }
+        into.update(
+            (contact, None)
+            for contact, at in zip(rows["contact_id"], rows["deleted_at"], strict=True)
+            if at is not None and at <= now
+        )
+
+        def last(survivor: int | None) -> int | None:
+            while survivor is not None and survivor in into:
+                survivor = into[survivor]
+            return survivor
+
+        return {contact: last(survivor) for contact, survivor in into.items()}
+
     def contacts(self, now: int) -> Records:
         """Return the contacts that exist at a moment."""
         rows = self._rows("contacts")
         created = integers(self.tables.contacts, "created_at")
         updated = self._seen_update(created, integers(self.tables.contacts, "updated_at"), now)
         ids = integers(self.tables.contacts, "contact_id")
-        deals_of = self._deals_of_contacts()
+        gone = self.survivors(now)
+        deals_of = self._deals_of_contacts(now, gone)
+        place = {int(contact): position for position, contact in enumerate(ids)}
+        absorbed: dict[int, list[int]] = {}
+        for contact, survivor in gone.items():
+            if survivor is not None:
+                absorbed.setdefault(place[survivor], []).append(place[contact])
+        for survivor, others in absorbed.items():
+            merged_at = max(rows["merged_at"][other] for other in others)
+            updated[survivor] = max(updated[survivor], merged_at)
 
         def make(position: int, extras: frozenset[str]) -> bytes:
             first, last = rows["first_name"][position] or "", rows["last_name"][position] or ""
@@ -365,7 +410,13 @@ class Account:
                     for deal, born in deals_of.get(rows["contact_id"][position], ())
                     if born <= now
                 ]
-            record = self._party(rows, position, f"{first} {last}".strip(), int(updated[position]))
+            record = self._party(
+                rows,
+                position,
+                f"{first} {last}".strip(),
+                int(updated[position]),
+                absorbed.get(position, ()),
+            )
             record["first_name"], record["last_name"] = first, last
             record["_links"] = self._self_link(f"contacts/{rows['contact_id'][position]}")
             record["_embedded"] = embedded
@@ -379,7 +430,11 @@ class Account:
                 "updated_at": updated,
                 "responsible_user_id": integers(self.tables.contacts, "responsible_user_id"),
             },
-            np.flatnonzero(created <= now),
+            np.flatnonzero(
+                (created <= now)
+                & (integers(self.tables.contacts, "deleted_at") > now)
+                & (integers(self.tables.contacts, "merged_at") > now)
+            ),
             Rendered(make),
         )
 
@@ -410,17 +465,28 @@ class Account:
         )
 
     def _party(
-        self, rows: dict[str, list[Any]], position: int, name: str, updated_at: int
+        self,
+        rows: dict[str, list[Any]],
+        position: int,
+        name: str,
+        updated_at: int,
+        absorbed: Sequence[int] = (),
     ) -> dict[str, Any]:
         fields: list[dict[str, Any]] = []
-        if phone := rows["phone"][position]:
-            fields.append(
-                _field(PHONE_FIELD_ID, "Телефон", "PHONE", "multitext", phone, enum=(50001, "WORK"))
-            )
-        if email := rows["email"][position]:
-            fields.append(
-                _field(EMAIL_FIELD_ID, "Email", "EMAIL", "multitext", email, enum=(50011, "WORK"))
-            )
+        for column, field_id, title, enum in (
+            ("phone", PHONE_FIELD_ID, "Телефон", (50001, "WORK")),
+            ("email", EMAIL_FIELD_ID, "Email", (50011, "WORK")),
+        ):
+            # A card that absorbed others has the points of all, each once.
+            values = [rows[column][one] for one in (position, *absorbed)]
+            distinct = list(dict.fromkeys(value for value in values if value))
+            if distinct:
+                field = _field(field_id, title, column.upper(), "multitext", distinct[0], enum=enum)
+                field["values"] += [
+                    {"value": value, "enum_id": enum[0], "enum_code": enum[1]}
+                    for value in distinct[1:]
+                ]
+                fields.append(field)
         return {
             "id": rows["contact_id"][position] if "contact_id" in rows else None,
             "name": name,
@@ -440,14 +506,18 @@ class Account:
     def _seen_update(created: Ints, updated: Ints, now: int) -> Ints:
         return np.where(updated <= now, updated, created)
 
-    def _deals_of_contacts(self) -> dict[int, list[tuple[int, int]]]:
+    def _deals_of_contacts(
+        self, now: int, gone: Mapping[int, int | None]
+    ) -> dict[int, list[tuple[int, int]]]:
         rows = self._rows("deals")
         found: dict[int, list[tuple[int, int]]] = {}
-        for deal, contact, created in zip(
-            rows["deal_id"], rows["contact_id"], rows["created_at"], strict=True
+        for deal, contact, created, merged in zip(
+            *(rows[name] for name in ("deal_id", "contact_id", "created_at", "merged_at")),
+            strict=True,
         ):
-            if contact is not None:
-                found.setdefault(contact, []).append((deal, created))
+            holder = gone.get(contact, contact)
+            if holder is not None and (merged is None or merged > now):
+                found.setdefault(holder, []).append((deal, created))
         return found
 
     def leads(self, now: int, *, with_unsorted: bool) -> tuple[Records, Records]:
@@ -463,11 +533,13 @@ class Account:
         invoice_rows = self._rows("invoices")
         catalog = self.account["invoices_catalog_id"]
         account_id, link = self.account_id, self._self_link
+        gone_contacts = self.survivors(now)
 
         def make(position: int, extras: frozenset[str]) -> bytes:
             deal_id = rows["deal_id"][position]
             reason = seen["loss_reason"][position]
             contact, company = rows["contact_id"][position], rows["company_id"][position]
+            contact = gone_contacts.get(contact, contact)
             tags = rows["tags"][position]
             embedded: dict[str, Any] = {
                 "tags": []
@@ -519,7 +591,9 @@ class Account:
                 "closed_at": None if closed == NEVER else closed,
                 "closest_task_at": None if closest == NEVER else closest,
                 "is_deleted": False,
-                "custom_fields_values": self._lead_fields(rows, position),
+                "custom_fields_values": self._lead_fields(
+                    rows, position, is_lost=seen["stage"][position] == LOST_STAGE_ID
+                ),
                 "score": None,
                 "account_id": account_id,
                 "labor_cost": None,
@@ -544,7 +618,7 @@ class Account:
                 }
             )
 
-        exists = (deals.created_at <= now) & (deals.deleted_at > now)
+        exists = (deals.created_at <= now) & (deals.deleted_at > now) & (deals.merged_at > now)
         if not with_unsorted:
             exists &= ~deals.is_waiting(now)
         in_bin = (deals.deleted_at <= now) & ~deals.is_purged
@@ -570,7 +644,7 @@ class Account:
         return live, gone
 
     def _lead_fields(
-        self, rows: dict[str, list[Any]], position: int
+        self, rows: dict[str, list[Any]], position: int, *, is_lost: bool
     ) -> list[dict[str, Any]] | None:
         fields = []
         for field_id, name in UTM_FIELDS:
@@ -591,6 +665,19 @@ class Account:
                     "select",
                     segment,
                     enum=(_tag_id(segment), None),
+                )
+            )
+        criterion = rows["failing_criterion"][position]
+        if is_lost and criterion is not None:
+            title = CRITERION_TITLES[criterion]
+            fields.append(
+                _field(
+                    CRITERION_FIELD_ID,
+                    "Причина нецелевого",
+                    None,
+                    "select",
+                    title,
+                    enum=(_tag_id(title), None),
                 )
             )
         return fields or None
@@ -719,8 +806,8 @@ class Account:
         )
 
     def notes(self, entity: str, now: int) -> Records:
-        """Return the notes of leads, contacts or companies: words and calls in one list."""
-        notes, calls = self._rows("notes"), self._rows("calls")
+        """Return the notes of leads, contacts or companies: words, calls and documents in one."""
+        notes, calls, sent = (self._rows(name) for name in ("notes", "calls", "documents"))
         entity_type = {"leads": "lead", "contacts": "contact", "companies": "company"}[entity]
         written = np.flatnonzero(np.array(notes["entity_type"], dtype=object) == entity_type)
         has_contact = integers(self.tables.calls, "contact_id", -1) >= 0
@@ -732,37 +819,43 @@ class Account:
             )
         else:
             spoken = np.zeros(0, dtype=np.int64)
-        note_id = np.concatenate(
-            [
-                integers(self.tables.notes, "note_id")[written],
-                integers(self.tables.calls, "call_id")[spoken],
-            ]
+        documents = np.arange(self.tables.documents.num_rows if entity == "leads" else 0)
+        parts: tuple[tuple[pa.Table, Ints, str, str, str], ...] = (
+            (self.tables.notes, written, "note_id", "created_at", "entity_id"),
+            (
+                self.tables.calls,
+                spoken,
+                "call_id",
+                "called_at",
+                "contact_id" if entity == "contacts" else "deal_id",
+            ),
+            (self.tables.documents, documents, "document_id", "sent_at", "deal_id"),
         )
-        created = np.concatenate(
-            [
-                integers(self.tables.notes, "created_at")[written],
-                integers(self.tables.calls, "called_at")[spoken],
-            ]
-        )
-        entity_ids = np.concatenate(
-            [
-                integers(self.tables.notes, "entity_id")[written],
-                integers(self.tables.calls, "contact_id" if entity == "contacts" else "deal_id")[
-                    spoken
-                ],
-            ]
-        )
-        places = [
-            *((False, place) for place in written.tolist()),
-            *((True, place) for place in spoken.tolist()),
-        ]
+        note_id = np.concatenate([integers(table, name)[at] for table, at, name, _, _ in parts])
+        created = np.concatenate([integers(table, name)[at] for table, at, _, name, _ in parts])
+        entity_ids = np.concatenate([integers(table, name)[at] for table, at, _, _, name in parts])
+        if entity == "contacts":
+            # What hung on a contact that was merged hangs on the survivor.
+            survivors = self.survivors(now)
+            entity_ids = np.array(
+                [survivors.get(one) or one for one in entity_ids.tolist()], dtype=np.int64
+            )
+        places = [(kind, place) for kind, part in enumerate(parts) for place in part[1].tolist()]
 
         def make(position: int, extras: frozenset[str]) -> bytes:
-            is_call, place = places[position]
-            user = calls["user_id"][place] if is_call else notes["created_by"][place]
-            if is_call:
+            part, place = places[position]
+            user = (
+                notes["created_by"],
+                calls["user_id"],
+                sent["sent_by"],
+            )[part][place]
+            if part == 2:
+                kind = "extended_service_message"
+                service = DOCUMENT_SERVICES[sent["kind"][place]]
+                params: dict[str, Any] = {"service": service, "text": "Отправлено клиенту"}
+            elif part == 1:
                 kind = "call_in" if calls["direction"][place] == "in" else "call_out"
-                params: dict[str, Any] = {
+                params = {
                     "uniq": f"{calls['call_id'][place]:08x}",
                     "duration": calls["duration_seconds"][place],
                     "source": "demo_telephony",
@@ -824,7 +917,10 @@ class Account:
             if (entity == "contacts" and contact is not None)
             or (entity == "leads" and contact is None and deal is not None)
         ]
-        return np.array([*written, *spoken], dtype=object)
+        documents = self.tables.documents.num_rows if entity == "leads" else 0
+        return np.array(
+            [*written, *spoken, *["extended_service_message"] * documents], dtype=object
+        )
 
     def invoices(self, now: int) -> Records:
         """Return the elements of the invoices list."""
@@ -979,6 +1075,7 @@ class _Deals:
         self.created_at = integers(deals, "created_at")
         self.created_by = integers(deals, "created_by", 0)
         self.deleted_at = integers(deals, "deleted_at")
+        self.merged_at = integers(deals, "merged_at")
         self.is_purged = np.asarray(deals.column("is_purged").to_numpy(), dtype=np.bool_)
         self._pipeline = integers(deals, "pipeline_id")
         self._stage = integers(deals, "stage_id")
@@ -1004,6 +1101,7 @@ class _Deals:
         # Everything that touches a deal and so moves its updated_at, with who did it.
         done = self._task_completed != NEVER
         invoices = tables.invoices
+        absorbed = np.flatnonzero(self.merged_at != NEVER)
         self._touch_by = np.concatenate(
             [
                 integers(stage, "changed_by", 0),
@@ -1012,6 +1110,7 @@ class _Deals:
                 integers(tasks, "created_by", 0),
                 integers(tasks, "user_id", 0)[done],
                 integers(invoices, "created_by", 0),
+                self._responsible[absorbed],
             ]
         )
         touch_at = np.concatenate(
@@ -1022,6 +1121,7 @@ class _Deals:
                 self._task_created,
                 self._task_completed[done],
                 integers(invoices, "issued_at"),
+                self.merged_at[absorbed],
             ]
         )
         touched = np.concatenate(
@@ -1032,6 +1132,7 @@ class _Deals:
                 self._task_deal,
                 self._task_deal[done],
                 self.position(integers(invoices, "deal_id")),
+                self.position(integers(deals, "merged_into_deal_id")[absorbed]),
             ]
         )
         self._touch_at = touch_at
@@ -1109,7 +1210,8 @@ class _Events:
         "entity_responsible_changed", "lead_deleted",
         "contact_added", "company_added", "incoming_call", "outgoing_call", "task_added",
         "task_completed",
-        "incoming_chat_message", "outgoing_chat_message", "common_note_added",
+        "incoming_chat_message", "outgoing_chat_message", "common_note_added", "entity_merged",
+        "contact_deleted",
     )  # fmt: skip
     ENTITIES = ("lead", "contact", "company", "task")
     CHATS = (11, 12)
@@ -1184,6 +1286,31 @@ class _Events:
             "responsible_user_id",
             "deleted_at",
             deleted,
+        )
+        # The event of a merge names the card that is gone, and not the one that is left.
+        for entity, table, id_column in (
+            ("lead", tables.deals, "deal_id"),
+            ("contact", tables.contacts, "contact_id"),
+        ):
+            merged = table.column("merged_at").is_valid().to_numpy()
+            add(
+                "entity_merged",
+                entity,
+                table,
+                id_column,
+                "responsible_user_id",
+                "merged_at",
+                merged,
+            )
+        gone = tables.contacts.column("deleted_at").is_valid().to_numpy()
+        add(
+            "contact_deleted",
+            "contact",
+            tables.contacts,
+            "contact_id",
+            "responsible_user_id",
+            "deleted_at",
+            gone,
         )
         add("contact_added", "contact", tables.contacts, "contact_id", "created_by", "created_at")
         add("company_added", "company", tables.companies, "company_id", "created_by", "created_at")

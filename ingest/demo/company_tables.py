@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ingest.demo import story
-from ingest.demo.tables import WON_STAGE_ID, CompanyTables
+from ingest.demo.tables import LOST_STAGE_ID, WON_STAGE_ID, CompanyTables
 
 _PLAN_AMBITION = 1.06
 _SPENDS_ON_ADS = ("direct_search", "direct_network", "vk", "marketplace")
 
 
 def write_company_tables(company_dir: Path, tables: CompanyTables) -> None:
-    """Write sales_plans, channel_map, pipeline_roles and loss_reason_map of the demo firm.
+    """Write the plans and maps of the demo firm: channels, pipelines, stages, loss reasons.
 
     Args:
         company_dir: The folder `company/` of the home; made if it is missing.
@@ -48,6 +48,24 @@ def write_company_tables(company_dir: Path, tables: CompanyTables) -> None:
         (
             ("amocrm", account, story.SALES_PIPELINE_ID, "sales"),
             ("amocrm", account, story.REPEAT_PIPELINE_ID, "repeat"),
+            ("amocrm", account, story.SERVICE_PIPELINE_ID, "service"),
+        ),
+    )
+    # The stage that was given up is known by its number alone: the CRM no longer shows it.
+    _write(
+        company_dir / "stage_map.csv",
+        (
+            "source_system",
+            "source_account_id",
+            "pipeline_id",
+            "stage_id",
+            "stage_category",
+            "funnel_step",
+        ),
+        (
+            ("amocrm", "*", "*", WON_STAGE_ID, "won", "won"),
+            ("amocrm", "*", "*", LOST_STAGE_ID, "lost", "lost"),
+            ("amocrm", account, story.SALES_PIPELINE_ID, story.REMOVED_STAGE_ID, "open", ""),
         ),
     )
     _write(
@@ -116,14 +134,14 @@ def _plans(tables: CompanyTables) -> list[tuple[str, str, str, int]]:
 
 def _daily_facts(tables: CompanyTables) -> dict[str, Counter[dt.date]]:
     came: Counter[dt.date] = Counter()
-    for created, contact, deleted in zip(
+    for created, contact, deleted, merged, kind in zip(
         *(
             tables.deals.column(name).to_pylist()
-            for name in ("created_at", "contact_id", "deleted_at")
+            for name in ("created_at", "contact_id", "deleted_at", "merged_at", "kind")
         ),
         strict=True,
     ):
-        if contact is not None and deleted is None:
+        if contact is not None and deleted is None and merged is None and kind != "service":
             came[_day(created)] += 1
     amount = dict(
         zip(*(tables.deals.column(name).to_pylist() for name in ("deal_id", "amount")), strict=True)
@@ -132,21 +150,22 @@ def _daily_facts(tables: CompanyTables) -> dict[str, Counter[dt.date]]:
     amount.update(zip(*changes, strict=True))
     sold: Counter[dt.date] = Counter()
     bought: Counter[dt.date] = Counter()
-    for deal, changed, stage in zip(
+    for deal, changed, stage, pipeline in zip(
         *(
             tables.stage_changes.column(name).to_pylist()
-            for name in ("deal_id", "changed_at", "to_stage_id")
+            for name in ("deal_id", "changed_at", "to_stage_id", "to_pipeline_id")
         ),
         strict=True,
     ):
-        if stage == WON_STAGE_ID:
+        if stage == WON_STAGE_ID and pipeline != story.SERVICE_PIPELINE_ID:
             bought[_day(changed)] += 1
             sold[_day(changed)] += amount[deal]
     paid: Counter[dt.date] = Counter()
-    for paid_at, value in zip(
-        *(tables.payments.column(name).to_pylist() for name in ("paid_at", "amount")), strict=True
+    for paid_at, value, is_refund in zip(
+        *(tables.payments.column(name).to_pylist() for name in ("paid_at", "amount", "is_refund")),
+        strict=True,
     ):
-        paid[_day(paid_at)] += value
+        paid[_day(paid_at)] += -value if is_refund else value
     return {"came": came, "bought": bought, "sold": sold, "paid": paid}
 
 

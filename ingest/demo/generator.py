@@ -15,6 +15,7 @@ from ingest.demo.arrow import Column, compute, filled
 from ingest.demo.demand import CHANNEL_CODES, FORM, PHONE, TYPED, requests
 from ingest.demo.randomness import (
     DAY,
+    Flags,
     Floats,
     Ints,
     Streams,
@@ -27,23 +28,37 @@ from ingest.demo.randomness import (
     to_utc,
 )
 from ingest.demo.sales import (
+    LINES,
     LOST,
-    REPEAT,
+    PIPELINE_IDS,
+    REPEAT_LINE,
     SALES,
+    SALES_LINE,
+    SERVICE,
+    SERVICE_LINE,
     UNSORTED,
     WON,
+    Pipeline,
     Walk,
     amounts,
     first_moves_into,
+    moves_of,
     pick_some,
+    stage_ids,
+    through_removed_stage,
     walk,
 )
 from ingest.demo.tables import SCHEMAS, CompanyTables
+from ingest.demo.visits import drawn_campaigns, visits
 
-KINDS = ("new", "repeat", "continuation", "duplicate", "test")
-NEW, REPEATED, CONTINUED, DOUBLED, TESTED = range(5)
+KINDS = ("new", "repeat", "continuation", "duplicate", "test", "service")
+NEW, REPEATED, CONTINUED, DOUBLED, TESTED, SERVED = range(6)
 REPEAT_CHANNEL = len(CHANNEL_CODES)
 ALL_CHANNELS = (*CHANNEL_CODES, "repeat_customer")
+CRITERIA = ("region", "budget", "product", "spam")
+_CHANNELS_WITH_UTM = [CHANNEL_CODES.index(code) for code in story.UTM]
+# Of a filler in the field for mail: with few of them it would look like a family's box.
+_MOST_PERSONS_OF_A_KEY = 5
 
 
 @dataclass(frozen=True)
@@ -103,6 +118,8 @@ class _Company:
         deals, moves = self._deals()
         contacts, companies = self._contacts(deals)
         self._describe(deals, moves)
+        wanted_visits = round(story.VISITS_PER_LEAD * self.company.leads)
+        seen = visits(self.streams, deals, wanted_visits, self.start, self.end)
         amount_changes = self._amount_changes(deals, moves)
         calls, _ = activity.calls(self.streams, self.calendar, deals, self.end)
         invoices, payments = money.invoices(self.streams, self.calendar, deals, self.end)
@@ -122,13 +139,13 @@ class _Company:
             calls=calls,
             messages=activity.messages(self.streams, self.calendar, deals, self.end),
             notes=activity.notes(self.streams, self.calendar, deals, self.end),
-            documents=SCHEMAS["documents"].empty_table(),
+            documents=activity.documents(self.streams, self.calendar, deals, self.end),
             tasks=activity.tasks(self.streams, self.calendar, deals, self.end),
             unsorted=self._unsorted(deals),
             loss_reasons=self._loss_reasons(),
             invoices=invoices,
             payments=payments,
-            visits=SCHEMAS["visits"].empty_table(),
+            visits=seen,
             ad_campaigns=money.campaigns(self.start),
             ad_spend=money.ad_spend(self.streams, requests_of_new, self.start, self.end),
         )
@@ -141,15 +158,17 @@ class _Company:
             CONTINUED: story.CONTINUATION_SHARE,
             DOUBLED: story.DUPLICATE_SHARE,
             TESTED: story.TEST_SHARE,
+            SERVED: story.SERVICE_SHARE,
         }
         wanted = {kind: round(total * part) for kind, part in share.items()}
         new, new_walk = self._new(total - sum(wanted.values()))
         pieces = [
             (new, new_walk.moves),
-            *self._repeats(new, new_walk, wanted[REPEATED]),
+            *self._repeats(new, new_walk, wanted[REPEATED], wanted[DOUBLED]),
             self._continued(new, new_walk, wanted[CONTINUED]),
             self._doubled(new, wanted[DOUBLED]),
             self._tests(wanted[TESTED]),
+            self._served(new, new_walk, wanted[SERVED]),
         ]
         first = 0
         frames, moved = [], []
@@ -163,9 +182,17 @@ class _Company:
         rank = np.empty(len(order), dtype=np.int64)
         rank[order] = np.arange(len(order))
         deals = {name: column[order] for name, column in deals.items()}
+        # The first piece is that of new deals: a deal that absorbed another has its place there.
+        deals["merged_into"] = np.where(
+            deals["merged_into"] >= 0, rank[deals["merged_into"]], deals["merged_into"]
+        )
         moves["deal"] = rank[moves["deal"]]
         by_deal = np.argsort(moves["deal"], kind="stable")
-        return deals, {name: column[by_deal] for name, column in moves.items()}
+        moves = {name: column[by_deal] for name, column in moves.items()}
+        removed = int(story.STAGE_REMOVED_AT.timestamp()) + story.MOSCOW_OFFSET_SECONDS
+        return deals, through_removed_stage(
+            self.streams("removed_stage"), moves, deals["entered"], removed
+        )
 
     def _frame(self, created: Ints, **columns: Any) -> dict[str, Any]:
         count = len(created)
@@ -178,11 +205,17 @@ class _Company:
             "product": np.zeros(count, dtype=np.int64),
             "way": np.full(count, TYPED),
             "has_utm": np.zeros(count, dtype=np.bool_),
-            "is_repeat_pipeline": np.zeros(count, dtype=np.bool_),
+            "line": np.full(count, SALES_LINE),
+            "first_line": np.full(count, SALES_LINE),
             "first_place": np.zeros(count, dtype=np.int64),
             "is_declined": np.zeros(count, dtype=np.bool_),
             "contact": np.full(count, -1),
+            "person": np.full(count, -1),
             "phone_of": np.full(count, -1),
+            "merged": np.full(count, -1),
+            "merged_into": np.full(count, -1),
+            "card_merged": np.full(count, -1),
+            "card_into": np.full(count, -1),
             "slot": np.zeros(count, dtype=np.int64),
             "place": np.zeros(count, dtype=np.int64),
             "last_moved": created.copy(),
@@ -210,14 +243,7 @@ class _Company:
             "sales", SALES, walks, entered, np.zeros(count, dtype=np.int64), quality
         )
         taken = np.flatnonzero(unsorted & walks)
-        first_moves = {
-            "deal": taken,
-            "moved": entered[taken],
-            "source": np.full(len(taken), UNSORTED),
-            "target": np.zeros(len(taken), dtype=np.int64),
-            "by_robot": np.zeros(len(taken), dtype=np.bool_),
-            "reason": np.full(len(taken), -1),
-        }
+        first_moves = moves_of(taken, entered[taken], UNSORTED, 0)
         moves = concatenated([first_moves, walked.moves])
         order = np.argsort(moves["deal"], kind="stable")
         moves = {name: column[order] for name, column in moves.items()}
@@ -232,6 +258,7 @@ class _Company:
             first_place=place,
             is_declined=declined & (entered < self.end),
             contact=np.arange(count),
+            person=np.arange(count),
             phone_of=np.arange(count),
             slot=choose(rng, np.ones(len({rep.slot for rep in self.reps})), count),
             place=np.where(walks, walked.place, place),
@@ -263,8 +290,16 @@ class _Company:
         )
 
     def _repeats(
-        self, new: dict[str, Any], walked: Walk, wanted: int
+        self, new: dict[str, Any], walked: Walk, wanted: int, doubles: int
     ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Return later orders of customers; some are entered as somebody new, with a new number.
+
+        Args:
+            new: The deals of new people.
+            walked: What became of them.
+            wanted: How many orders.
+            doubles: How many cards and numbers are kept free for duplicates.
+        """
         rng = self.streams("repeats")
         won = np.flatnonzero(new["place"] == WON)
         again = self.calendar.snap(
@@ -273,30 +308,80 @@ class _Company:
         possible = again < self.end
         chosen = pick_some(rng, np.flatnonzero(possible), wanted)
         source, created = won[chosen], again[chosen]
-        in_own_pipeline = rng.random(len(source)) < 0.72
+        total = len(source)
+        in_own_pipeline = rng.random(total) < 0.72
+        # A rep puts some into the pipeline of new requests first.
+        moved = created + rng.integers(300, 3000, total)
+        misplaced = (
+            in_own_pipeline & (rng.random(total) < story.MOVED_PIPELINE_SHARE) & (moved < self.end)
+        )
+        new_card = rng.random(total) < story.NEW_CARD_SHARE
+        spare = len(new["contact"]) + doubles + np.arange(total)
+        contact = np.where(new_card, spare, new["contact"][source])
+        phone_of = np.where(new_card, spare, new["phone_of"][source])
         found = []
-        for is_own, pipeline, name in ((True, REPEAT, "repeat"), (False, SALES, "repeat_in_sales")):
-            part = np.flatnonzero(in_own_pipeline == is_own)
+        for line, name in ((REPEAT_LINE, "repeat"), (SALES_LINE, "repeat_in_sales")):
+            part = np.flatnonzero(in_own_pipeline == (line == REPEAT_LINE))
             count = len(part)
-            quality = np.full(count, 1.0 if is_own else 2.0)
+            quality = np.full(count, 1.0 if line == REPEAT_LINE else 2.0)
             start = np.zeros(count, dtype=np.int64)
-            steps = self._walk(
-                name, pipeline, np.ones(count, np.bool_), created[part], start, quality
+            began = np.where(misplaced[part], moved[part], created[part])
+            steps = self._walk(name, LINES[line], np.ones(count, np.bool_), began, start, quality)
+            who = np.flatnonzero(misplaced[part])
+            moves = concatenated(
+                [moves_of(who, began[who], 0, 0, from_line=SALES_LINE), steps.moves]
             )
+            by_deal = np.argsort(moves["deal"], kind="stable")
+            drawn = rng.random(count)
             frame = self._frame(
                 created[part],
                 kind=np.full(count, REPEATED),
                 product=choose(rng, (0.14, 0.40, 0.24, 0.18, 0.04), count),
-                way=np.where(rng.random(count) < 0.45, PHONE, TYPED),
-                is_repeat_pipeline=np.full(count, is_own),
-                contact=new["contact"][source[part]],
-                phone_of=new["phone_of"][source[part]],
+                way=np.where(drawn < 0.40, PHONE, np.where(drawn < 0.55, FORM, TYPED)),
+                line=np.full(count, line),
+                first_line=np.where(misplaced[part], SALES_LINE, line),
+                contact=contact[part],
+                person=new["person"][source[part]],
+                phone_of=phone_of[part],
                 slot=new["slot"][source[part]],
                 place=steps.place,
                 last_moved=steps.last_moved,
             )
-            found.append((frame, steps.moves))
+            found.append((frame, {key: column[by_deal] for key, column in moves.items()}))
         return found
+
+    def _served(
+        self, new: dict[str, Any], walked: Walk, wanted: int
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return complaints of customers about what they bought."""
+        rng = self.streams("complaints")
+        won = np.flatnonzero(new["place"] == WON)
+        again = self.calendar.snap(
+            walked.last_moved[won] + 40 * DAY + after(rng, 25 * DAY, 0.7, len(won)), rng
+        )
+        chosen = pick_some(rng, np.flatnonzero(again < self.end), wanted)
+        source, created = won[chosen], again[chosen]
+        count = len(source)
+        start = np.zeros(count, dtype=np.int64)
+        steps = self._walk(
+            "complaints", SERVICE, np.ones(count, np.bool_), created, start, np.ones(count)
+        )
+        frame = self._frame(
+            created,
+            kind=np.full(count, SERVED),
+            product=new["product"][source],
+            line=np.full(count, SERVICE_LINE),
+            first_line=np.full(count, SERVICE_LINE),
+            contact=new["contact"][source],
+            person=new["person"][source],
+            phone_of=new["phone_of"][source],
+            slot=new["slot"][source],
+            place=steps.place,
+            last_moved=steps.last_moved,
+        )
+        # Nobody pays for a complaint, so no robot closes it.
+        nobody = np.zeros(len(steps.moves["deal"]), dtype=np.bool_)
+        return frame, {**steps.moves, "by_robot": nobody}
 
     def _continued(
         self, new: dict[str, Any], walked: Walk, wanted: int
@@ -322,6 +407,7 @@ class _Company:
             product=new["product"][source],
             first_place=start,
             contact=new["contact"][source],
+            person=new["person"][source],
             phone_of=new["phone_of"][source],
             slot=new["slot"][source],
             place=steps.place,
@@ -330,15 +416,25 @@ class _Company:
         return frame, steps.moves
 
     def _doubled(self, new: dict[str, Any], wanted: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return second requests of one person within a day, mostly as a contact of their own."""
+        """Return second requests of one person within a day, mostly as a contact of their own.
+
+        When a rep finds out, cards and contacts are merged, or the second card is closed.
+        """
         rng = self.streams("duplicates")
         created = new["created"] + rng.integers(90, 20 * 3600, len(new["created"]))
         source = pick_some(rng, np.flatnonzero((created < self.end) & ~new["is_declined"]), wanted)
         created = created[source]
         count = len(source)
         found_out = self.calendar.snap(created + after(rng, 3 * 3600, 1.2, count), rng)
-        closed = (rng.random(count) < 0.7) & (found_out < self.end)
+        in_time = found_out < self.end
+        merged = (rng.random(count) < story.MERGED_DEAL_SHARE) & in_time
+        closed = (rng.random(count) < 0.7) & in_time & ~merged
         own_contact = rng.random(count) < 0.7
+        card_merged = (
+            own_contact & in_time & (merged | (rng.random(count) < story.MERGED_CONTACT_SHARE))
+        )
+        other_phone = card_merged & (rng.random(count) < story.SECOND_PHONE_SHARE)
+        spare = len(new["contact"]) + np.arange(count)
         who = np.flatnonzero(closed)
         frame = self._frame(
             created,
@@ -348,24 +444,19 @@ class _Company:
             product=new["product"][source],
             way=np.full(count, FORM),
             has_utm=new["has_utm"][source],
-            contact=np.where(
-                own_contact, len(new["contact"]) + np.arange(count), new["contact"][source]
-            ),
-            phone_of=new["phone_of"][source],
+            contact=np.where(own_contact, spare, new["contact"][source]),
+            person=new["person"][source],
+            phone_of=np.where(other_phone, spare, new["phone_of"][source]),
+            merged=np.where(merged, found_out, -1),
+            merged_into=np.where(merged, source, -1),
+            card_merged=np.where(card_merged, found_out, -1),
+            card_into=np.where(card_merged, new["contact"][source], -1),
             slot=np.where(rng.random(count) < 0.5, new["slot"][source], rng.integers(0, 12, count)),
             place=np.where(closed, LOST, 0),
             last_moved=np.where(closed, found_out, created),
         )
         reason = [code for code, _ in story.LOSS_REASONS].index(story.DUPLICATE_REASON_ID)
-        moves = {
-            "deal": who,
-            "moved": found_out[who],
-            "source": np.zeros(len(who), dtype=np.int64),
-            "target": np.full(len(who), LOST),
-            "by_robot": np.zeros(len(who), dtype=np.bool_),
-            "reason": np.full(len(who), reason),
-        }
-        return frame, moves
+        return frame, moves_of(who, found_out[who], 0, LOST, reason=reason)
 
     def _tests(self, wanted: int) -> tuple[dict[str, Any], dict[str, Any]]:
         rng = self.streams("tests")
@@ -378,15 +469,7 @@ class _Company:
             kind=np.full(wanted, TESTED),
             slot=rng.integers(0, 12, wanted),
         )
-        moves = {
-            "deal": nothing,
-            "moved": nothing,
-            "source": nothing,
-            "target": nothing,
-            "by_robot": np.zeros(0, np.bool_),
-            "reason": nothing,
-        }
-        return frame, moves
+        return frame, moves_of(nothing, nothing, 0, 0)
 
     def _user_at(self) -> Callable[[Ints, Ints], Ints]:
         slots = max(rep.slot for rep in self.reps) + 1
@@ -421,7 +504,21 @@ class _Company:
         phone = numbers[deals["phone_of"][first]]
         written = people.written_phones(phone, choose(rng, people.PHONE_FORM_WEIGHTS, count))
         e164 = people.written_phones(phone, np.full(count, 2))
-        first_name, last_name, mail = people.names(rng, count)
+        person = deals["person"][first]
+        # A second card of one person has the name of the first, and mostly its mail box.
+        _, oldest, which = np.unique(person, return_index=True, return_inverse=True)
+        oldest_card = oldest[which]
+        first_name, last_name, boxes, tells_box = people.names(rng, count)
+        first_name, last_name = (
+            column.take(pa.array(oldest_card)) for column in (first_name, last_name)
+        )
+        is_second = oldest_card != np.arange(count)
+        keeps_box = rng.random(count) < 0.75
+        # Somebody entered with another number is known again by nothing but the box.
+        by_box = is_second & (deals["kind"][first] == REPEATED)
+        tells_box[oldest_card[by_box]] = True
+        box_of = np.where(is_second & (keeps_box | by_box), oldest_card, np.arange(count))
+        tells_box = np.where(box_of == oldest_card, tells_box[oldest_card], tells_box)
         business = (rng.random(count) < story.BUSINESS_CUSTOMER_SHARE) | (
             (deals["product"][first] == 4) & (rng.random(count) < 0.6)
         )
@@ -435,6 +532,11 @@ class _Company:
         edited = created + after(rng, 2 * DAY, 1.0, count)
         is_edited = (rng.random(count) < 0.3) & (edited < self.end_utc)
         contact_company = np.where(business, np.append(company_id, 0)[company_row], -1)
+        only_card = np.bincount(which)[which] == 1
+        mail = self._mail_boxes(boxes.take(pa.array(box_of)), tells_box, business, only_card)
+        deleted, merged, merged_into = self._contact_ends(
+            deals, row_of, contact_id, first, only_card
+        )
         contacts = filled(
             "contacts",
             {
@@ -448,23 +550,26 @@ class _Company:
                 "created_by": np.where(by_robot, 0, user_id),
                 "created_at": created,
                 "updated_at": np.where(is_edited, edited, created),
-                "person_id": 1 + deals["phone_of"][first],
+                "deleted_at": nullable(to_utc(deleted), deleted < 0),
+                "person_id": 1 + person,
+                "merged_into_contact_id": nullable(merged_into, merged < 0),
+                "merged_at": nullable(to_utc(merged), merged < 0),
             },
         )
         owners = np.flatnonzero(business)
         office = people.subscriber_numbers(self.streams("offices"), company_count)
         functional = rng.random(company_count) < 0.6
-        number = compute.cast(pa.array(1 + np.arange(company_count)), pa.string())
-        boxes = compute.binary_join_element_wise(
-            pa.scalar("info@firm"), number, pa.scalar(".example"), ""
-        )
         companies = filled(
             "companies",
             {
                 "company_id": company_id,
                 "name": company_names,
                 "phone": people.written_phones(office, np.zeros(company_count, dtype=np.int64)),
-                "email": compute.if_else(pa.array(functional), boxes, pa.scalar(None, pa.string())),
+                "email": compute.if_else(
+                    pa.array(functional),
+                    functional_boxes(company_count),
+                    pa.scalar(None, pa.string()),
+                ),
                 "responsible_user_id": user_id[owners],
                 "created_by": user_id[owners],
                 "created_at": created[owners],
@@ -489,6 +594,52 @@ class _Company:
         deals["is_business"] = np.append(business, False)[row]
         return contacts, companies
 
+    def _mail_boxes(
+        self, boxes: Column, tells_box: Flags, business: Flags, only_card: Flags
+    ) -> Column:
+        """Return what stands in the cards: own boxes, a firm's common one, or a rep's filler."""
+        rng = self.streams("mail_boxes")
+        count = len(tells_box)
+        mail = compute.if_else(pa.array(tells_box), boxes, pa.scalar(None, pa.string()))
+        common = business & only_card & (rng.random(count) < story.SHARED_MAILBOX_SHARE)
+        mail = compute.if_else(
+            pa.array(common),
+            functional_boxes(int(business.sum())).take(
+                pa.array(np.where(common, np.cumsum(business) - 1, -1), mask=~common)
+            ),
+            mail,
+        )
+        filler = only_card & ~common & (rng.random(count) < story.PLACEHOLDER_SHARE)
+        if filler.sum() > 2 * _MOST_PERSONS_OF_A_KEY:
+            mail = compute.if_else(pa.array(filler), pa.scalar(story.PLACEHOLDER_MAILBOX), mail)
+        return mail
+
+    def _contact_ends(
+        self, deals: dict[str, Any], row_of: Ints, contact_id: Ints, first: Ints, only_card: Flags
+    ) -> tuple[Ints, Ints, Ints]:
+        """Return when contacts were deleted and merged (-1: never), and into which."""
+        rng = self.streams("contact_ends")
+        count = len(contact_id)
+        has = np.flatnonzero(deals["contact"] >= 0)
+        row = row_of[deals["contact"][has]]
+        ends_well = np.zeros(count, dtype=np.bool_)
+        ends_well[row[deals["place"][has] != LOST]] = True
+        deleted = deals["last_moved"][first] + 30 * DAY
+        is_deleted = (
+            ~ends_well
+            & only_card
+            & (np.bincount(row, minlength=count) == 1)
+            & (deleted < self.end)
+            & (rng.random(count) < story.DELETED_CONTACT_SHARE / 0.6)
+        )
+        merged = np.full(count, -1, dtype=np.int64)
+        merged_into = np.full(count, -1, dtype=np.int64)
+        who = np.flatnonzero(deals["card_merged"] >= 0)
+        absorbed = row_of[deals["contact"][who]]
+        merged[absorbed] = deals["card_merged"][who]
+        merged_into[absorbed] = contact_id[row_of[deals["card_into"][who]]]
+        return np.where(is_deleted, deleted, -1), merged, merged_into
+
     def _describe(self, deals: dict[str, Any], moves: dict[str, Any]) -> None:
         """Write into `deals` what the tables beside it need to know of each deal."""
         rng = self.streams("deals")
@@ -506,8 +657,16 @@ class _Company:
         wrong = moves["reason"] == codes.index(9005)
         deals["is_wrong_number"] = np.zeros(count, dtype=np.bool_)
         deals["is_wrong_number"][moves["deal"][wrong]] = True
+        self._qualify(deals, moves)
+        self._write_into_open_deals(deals)
 
-        is_deletable = (deals["place"] != WON) & ~waiting & ~deals["is_declined"]
+        is_deletable = (
+            (deals["place"] != WON)
+            & ~waiting
+            & ~deals["is_declined"]
+            & (deals["merged"] < 0)
+            & (np.bincount(deals["merged_into"] + 1, minlength=count + 1)[1:] == 0)
+        )
         chance = np.where(deals["kind"] == TESTED, 0.6, story.DELETED_SHARE)
         deleted = self.calendar.snap(
             deals["last_moved"] + 600 + after(rng, 3 * DAY, 1.0, count), rng
@@ -522,30 +681,84 @@ class _Company:
         # Nobody calls about a deal that is over, save a few days about the furniture.
         over = np.isin(deals["place"], (WON, LOST))
         stops = np.where(over, deals["last_moved"] + 6 * 3600, far)
-        deals["stops"] = np.where(deals["deleted"] >= 0, np.minimum(stops, deals["deleted"]), stops)
+        for gone in (deals["deleted"], deals["merged"]):
+            stops = np.where(gone >= 0, np.minimum(stops, gone), stops)
+        deals["stops"] = stops
 
-        scale = np.where(deals["is_repeat_pipeline"], 0.62, 1.0) * np.where(
+        scale = np.where(deals["line"] == REPEAT_LINE, 0.62, 1.0) * np.where(
             deals["is_business"], 1.35, 1.0
         )
-        deals["final_amount"] = amounts(rng, deals["product"], scale)
+        sells = deals["line"] != SERVICE_LINE
+        deals["final_amount"] = np.where(sells, amounts(rng, deals["product"], scale), 0)
         is_won = np.zeros(count, dtype=np.int64) - 1
         won = moves["target"] == WON
         is_won[moves["deal"][won]] = moves["moved"][won]
         deals["won"] = is_won
         # The advance is billed when a deal begins to wait for it.
         deals["billed"] = np.full(count, -1, dtype=np.int64)
-        last = np.where(
-            deals["is_repeat_pipeline"][moves["deal"]], REPEAT.count - 1, SALES.count - 1
-        )
-        bills = np.flatnonzero(moves["target"] == last)[::-1]
+        last = np.array([one.count - 1 for one in LINES])[deals["line"][moves["deal"]]]
+        bills = np.flatnonzero((moves["target"] == last) & sells[moves["deal"]])[::-1]
         deals["billed"][moves["deal"][bills]] = moves["moved"][bills]
+
+    def _qualify(self, deals: dict[str, Any], moves: dict[str, Any]) -> None:
+        """Write into `deals` who was no target and why, and when a rep took each over."""
+        rng = self.streams("qualification")
+        count = len(deals["created"])
+        codes = np.array([code for code, _ in story.LOSS_REASONS])
+        at_first = np.zeros(count, dtype=np.bool_)
+        reason = np.full(count, -1, dtype=np.int64)
+        final = np.flatnonzero(np.append(moves["deal"][1:] != moves["deal"][:-1], True))[
+            : len(moves["deal"])
+        ]
+        of = moves["deal"][final]
+        at_first[of] = (moves["target"][final] == LOST) & (
+            (moves["source"][final] <= 1) | (moves["source"][final] == UNSORTED)
+        )
+        reason[of] = moves["reason"][final]
+        drawn = rng.random(count)
+        criterion = np.full(count, -1, dtype=np.int64)
+        for code, name in story.CRITERION_OF_REASON.items():
+            says = at_first & (reason == np.flatnonzero(codes == code)[0])
+            fails = says & (drawn < story.CRITERION_SHARE[name])
+            criterion[fails] = CRITERIA.index(name)
+        unsaid = at_first & (reason < 0) & (drawn < story.UNSAID_CRITERION_SHARE)
+        criterion[unsaid] = rng.integers(0, len(CRITERIA), int(unsaid.sum()))
+        criterion[deals["is_declined"]] = CRITERIA.index("spam")
+        criterion[np.isin(deals["kind"], (TESTED, SERVED, DOUBLED))] = -1
+        deals["criterion"] = criterion
+        deals["is_target"] = (criterion < 0) & (deals["kind"] != TESTED)
+
+        took = ~moves["by_robot"] & (
+            (moves["source"] == UNSORTED) | (moves["source"] == deals["first_place"][moves["deal"]])
+        )
+        rows = np.flatnonzero(took)[::-1]
+        deals["accepted"] = np.full(count, -1, dtype=np.int64)
+        deals["accepted"][moves["deal"][rows]] = moves["moved"][rows]
+
+    def _write_into_open_deals(self, deals: dict[str, Any]) -> None:
+        """Draw the second inquiries that duplicate control writes into a deal still open."""
+        rng = self.streams("second_inquiries")
+        count = len(deals["created"])
+        lived = deals["last_moved"] - deals["created"]
+        second = deals["created"] + (lived * rng.uniform(0.15, 0.85, count)).astype(np.int64)
+        is_written = (
+            (deals["kind"] == NEW)
+            & deals["is_worked"]
+            & (lived > 2 * DAY)
+            # Of the deals that live so long, twice as many as of all.
+            & (rng.random(count) < 2 * story.REWRITTEN_SHARE)
+        )
+        channel = choose(rng, story.EARLIER_CHANNELS, count)
+        deals["second_at"] = np.where(is_written, second, -1)
+        deals["second_channel"] = np.where(is_written, channel, -1)
+        deals["second_campaign"] = np.where(is_written, drawn_campaigns(rng, channel), -1)
 
     def _amount_changes(self, deals: dict[str, Any], moves: dict[str, Any]) -> pa.Table:
         rng = self.streams("amounts")
         count = len(deals["created"])
         in_sales = first_moves_into(moves, count, story.SALES_PRICED_FROM)
         in_repeat = first_moves_into(moves, count, story.REPEAT_PRICED_FROM)
-        priced = np.where(deals["is_repeat_pipeline"], in_repeat, in_sales)
+        priced = np.choose(deals["line"], [in_sales, in_repeat, np.full(count, -1)])
         # A deal that starts where sums are known already has one.
         starts_priced = (deals["first_place"] < WON) & (
             deals["first_place"] >= story.SALES_PRICED_FROM
@@ -587,12 +800,8 @@ class _Company:
     def _stage_changes(self, deals: dict[str, Any], moves: dict[str, Any]) -> pa.Table:
         rng = self.streams("stage_changes")
         deal = moves["deal"]
-        is_repeat = deals["is_repeat_pipeline"][deal]
-        pipeline = np.where(is_repeat, REPEAT.pipeline_id, SALES.pipeline_id)
-
-        def stage(place: Ints) -> Ints:
-            return np.where(is_repeat, REPEAT.stage_id(place), SALES.stage_id(place))
-
+        line = deals["line"][deal]
+        from_line = np.where(moves["from_line"] < 0, line, moves["from_line"])
         changed = to_utc(moves["moved"])
         late = rng.random(len(deal)) < story.LATE_EVENT_SHARE
         shown = np.where(late, changed + rng.integers(60, 540, len(deal)), changed)
@@ -603,10 +812,10 @@ class _Company:
             {
                 "deal_id": deals["deal_id"][deal],
                 "changed_at": changed,
-                "from_pipeline_id": pipeline,
-                "from_stage_id": stage(moves["source"]),
-                "to_pipeline_id": pipeline,
-                "to_stage_id": stage(moves["target"]),
+                "from_pipeline_id": PIPELINE_IDS[from_line],
+                "from_stage_id": stage_ids(from_line, moves["source"]),
+                "to_pipeline_id": PIPELINE_IDS[line],
+                "to_stage_id": stage_ids(line, moves["target"]),
                 "changed_by": np.where(moves["by_robot"], 0, user_id),
                 "loss_reason_id": nullable(reasons[moves["reason"]], moves["reason"] < 0),
                 "published_at": np.minimum(shown, self.end_utc),
@@ -623,6 +832,7 @@ class _Company:
             & (deals["created"] < local)
             & ((deals["last_moved"] >= local) | (deals["place"] < WON))
             & (deals["deleted"] < 0)
+            & (deals["merged"] < 0)
             & deals["is_worked"]
         )
         who = np.flatnonzero(is_open)
@@ -643,10 +853,7 @@ class _Company:
         channel = deals["channel"]
         created = to_utc(deals["created"])
         user_id = deals["user_at"](deals["slot"], created)
-        is_repeat = deals["is_repeat_pipeline"]
-        stage = np.where(
-            is_repeat, REPEAT.stage_id(deals["first_place"]), SALES.stage_id(deals["first_place"])
-        )
+        first_line = deals["first_line"]
         rang = np.flatnonzero(
             (deals["way"] == PHONE) & deals["has_phone"] & (rng.random(count) < 0.6)
         )
@@ -659,6 +866,7 @@ class _Company:
             "Новая сделка",
             "Тест",
             "тестовая заявка",
+            "Рекламация",
         )
         titled = np.where(
             deals["kind"] == TESTED,
@@ -668,38 +876,35 @@ class _Company:
         titled = np.where(
             (deals["way"] == TYPED) & (rng.random(count) < 0.08) & (titled < 5), 6, titled
         )
+        titled = np.where(deals["kind"] == SERVED, 9, titled)
         name = compute.if_else(pa.array(called), by_call, take_text(titles, titled))
 
         utm = [story.UTM.get(code, (None, None, None)) for code in ALL_CHANNELS]
-        at = np.where(deals["has_utm"], channel, -1)
+        # The fields hold one set: a second inquiry of an open deal overwrites the first.
+        again = deals["second_at"] >= 0
+        marked_channel = np.where(again, deals["second_channel"], channel)
+        campaign = np.where(again, deals["second_campaign"], deals["campaign"])
+        has_utm = np.where(
+            again, np.isin(marked_channel, _CHANNELS_WITH_UTM), deals["has_utm"]
+        ).astype(np.bool_)
+        at = np.where(has_utm, marked_channel, -1)
         campaign_text = take_text(
-            [str(c.campaign_id) for c in story.CAMPAIGNS],
-            np.where(deals["has_utm"], deals["campaign"], -1),
+            [str(c.campaign_id) for c in story.CAMPAIGNS], np.where(has_utm, campaign, -1)
         )
         search = CHANNEL_CODES.index("seo")
-        google = (channel == search) & (rng.random(count) < 0.35)
+        google = (marked_channel == search) & (rng.random(count) < 0.35)
         utm_source = compute.if_else(
-            pa.array(google & deals["has_utm"]),
+            pa.array(google & has_utm),
             pa.scalar("google"),
             take_text([u[0] for u in utm], at),
         )
-        has_campaign = deals["has_utm"] & (deals["campaign"] >= 0)
-        ad_id = 1_810_000_000 + np.maximum(deals["campaign"], 0) * 1000 + rng.integers(0, 12, count)
+        has_campaign = has_utm & (campaign >= 0)
+        ad_id = 1_810_000_000 + np.maximum(campaign, 0) * 1000 + rng.integers(0, 12, count)
         content = compute.if_else(
             pa.array(has_campaign),
             compute.cast(pa.array(ad_id), pa.string()),
             pa.scalar(None, pa.string()),
         )
-        on_site = (deals["way"] == FORM) & np.isin(
-            channel,
-            [
-                CHANNEL_CODES.index(c)
-                for c in ("direct_search", "direct_network", "seo", "direct_visit")
-            ],
-        )
-        # One browser per person here: the identifier follows the phone, not the request.
-        browser = 1_700_000_000_000_000_000 + (deals["phone_of"] + 7) * 7_919_000_003
-        click = 4_300_000_000_000_000_000 + created * 1_000_003 + np.arange(count)
 
         def digits(values: Ints, present: Any) -> Column:
             return compute.if_else(
@@ -728,8 +933,8 @@ class _Company:
             {
                 "deal_id": deals["deal_id"],
                 "name": name,
-                "pipeline_id": np.where(is_repeat, REPEAT.pipeline_id, SALES.pipeline_id),
-                "stage_id": stage,
+                "pipeline_id": PIPELINE_IDS[first_line],
+                "stage_id": stage_ids(first_line, deals["first_place"]),
                 "amount": deals["first_amount"],
                 "responsible_user_id": user_id,
                 "contact_id": nullable(contact, contact < 0),
@@ -749,23 +954,28 @@ class _Company:
                 "utm_campaign": compute.coalesce(campaign_text, take_text([u[2] for u in utm], at)),
                 "utm_content": content,
                 "utm_term": take_text(
-                    (
-                        "кухня на заказ",
-                        "кухни москва",
-                        "шкаф купе по размерам",
-                        "мебель на заказ цена",
-                    ),
-                    np.where(has_campaign & (channel == 0), rng.integers(0, 4, count), -1),
+                    story.WORDS,
+                    np.where(has_campaign & (marked_channel == 0), rng.integers(0, 4, count), -1),
                 ),
-                "client_id": digits(browser, on_site),
-                "click_id": digits(click, has_campaign & (deals["way"] == FORM)),
+                "client_id": digits(deals["client"], deals["client"] >= 0),
+                "click_id": digits(deals["click"], deals["click"] >= 0),
                 "length_metres": digits_text(metres, measured),
                 "tags": take_text(("срочно", "vip", "дизайнер", "новостройка|ипотека"), tags),
-                "channel": take_text(ALL_CHANNELS, np.where(deals["kind"] == TESTED, -1, channel)),
+                "channel": take_text(
+                    ALL_CHANNELS, np.where(np.isin(deals["kind"], (TESTED, SERVED)), -1, channel)
+                ),
                 "kind": take_text(KINDS, deals["kind"]),
                 "product": take_text([p.code for p in story.PRODUCTS], deals["product"]),
-                "is_target": np.ones(count, dtype=np.bool_),
-                "handover_offered_at": created,
+                "is_target": deals["is_target"],
+                "failing_criterion": take_text(CRITERIA, deals["criterion"]),
+                "handover_offered_at": nullable(created, deals["kind"] == TESTED),
+                "handover_accepted_at": nullable(
+                    to_utc(deals["accepted"]), (deals["accepted"] < 0) | (deals["kind"] == TESTED)
+                ),
+                "merged_into_deal_id": nullable(
+                    deals["deal_id"][deals["merged_into"]], deals["merged_into"] < 0
+                ),
+                "merged_at": nullable(to_utc(deals["merged"]), deals["merged"] < 0),
             },
         )
 
@@ -828,9 +1038,16 @@ class _Company:
                 "is_unsorted_on": True,
             },
             {
-                "pipeline_id": REPEAT.pipeline_id,
+                "pipeline_id": story.REPEAT_PIPELINE_ID,
                 "name": "Повторные заказы",
                 "position": 2,
+                "is_main": False,
+                "is_unsorted_on": True,
+            },
+            {
+                "pipeline_id": story.SERVICE_PIPELINE_ID,
+                "name": "Рекламации",
+                "position": 3,
                 "is_main": False,
                 "is_unsorted_on": True,
             },
@@ -840,10 +1057,14 @@ class _Company:
     def _stages(self) -> pa.Table:
         colors = ("#99ccff", "#ffff99", "#ffcc66", "#ffcccc", "#ccc8f9", "#eb93ff")
         rows: list[dict[str, Any]] = []
-        for pipeline, stages, closed in (
-            (SALES, story.SALES_STAGES, story.SALES_CLOSED_NAMES),
-            (REPEAT, story.REPEAT_STAGES, story.REPEAT_CLOSED_NAMES),
-        ):
+        described_pipelines: tuple[
+            tuple[Pipeline, tuple[story.Stage, ...], tuple[str, str]], ...
+        ] = (
+            (LINES[SALES_LINE], story.SALES_STAGES, story.SALES_CLOSED_NAMES),
+            (LINES[REPEAT_LINE], story.REPEAT_STAGES, story.REPEAT_CLOSED_NAMES),
+            (LINES[SERVICE_LINE], story.SERVICE_STAGES, story.SERVICE_CLOSED_NAMES),
+        )
+        for pipeline, stages, closed in described_pipelines:
             described = [
                 (pipeline.unsorted_stage_id, "Неразобранное", "unsorted", 10, "#c1c1c1"),
                 *(
@@ -865,6 +1086,27 @@ class _Company:
                 }
                 for stage_id, name, kind, position, color in described
             ]
+        renamed = int(story.STAGE_RENAMED_AT.timestamp())
+        today = next(row for row in rows if row["stage_id"] == story.RENAMED_STAGE_ID)
+        rows.append({**today, "name": story.FORMER_STAGE_NAME, "valid_to_at": renamed})
+        today["valid_from_at"] = renamed
+        rows.append(
+            {
+                "pipeline_id": SALES.pipeline_id,
+                "stage_id": story.REMOVED_STAGE_ID,
+                "name": story.REMOVED_STAGE_NAME,
+                "position": story.REMOVED_STAGE_POSITION,
+                "stage_kind": "open",
+                "color": "#fff000",
+                "valid_from_at": 0,
+                "valid_to_at": int(story.STAGE_REMOVED_AT.timestamp()),
+            }
+        )
+        # Later than the clock nothing has happened yet.
+        for row in rows:
+            if (row.get("valid_to_at") or 0) > self.end_utc:
+                row["valid_to_at"] = None
+        rows = [row for row in rows if row["valid_from_at"] <= self.end_utc]
         return pa.Table.from_pylist(rows, schema=SCHEMAS["stages"])
 
     def _users(self) -> pa.Table:
@@ -905,6 +1147,14 @@ class _Company:
             for number, (code, name) in enumerate(story.LOSS_REASONS, start=1)
         ]
         return pa.Table.from_pylist(rows, schema=SCHEMAS["loss_reasons"])
+
+
+def functional_boxes(count: int) -> Column:
+    """Return the common mail boxes of the companies."""
+    number = compute.cast(pa.array(1 + np.arange(count)), pa.string())
+    return compute.binary_join_element_wise(
+        pa.scalar("info@firm"), number, pa.scalar(".example"), ""
+    )
 
 
 def to_utc_int(local_seconds: int) -> int:

@@ -27,6 +27,7 @@ from ingest.demo.tables import SCHEMAS
 ADVANCE_SHARE = 0.6
 # The rest is billed when the furniture is ready.
 PRODUCTION_DAYS = 34
+PLATFORMS = tuple(story.AD_LOGINS)
 VAT_CHANGES = dt.date(2026, 1, 1)
 VAT_BEFORE, VAT_AFTER = 20, 22
 
@@ -38,7 +39,7 @@ def invoices(
 
     A won deal has an advance paid when it was won and a second invoice later; some of the latter
     are paid in two parts, late or never. A deal lost while it waited for the advance leaves an
-    unpaid invoice.
+    unpaid invoice. A few customers cancel and get the advance back, others a part for a defect.
     """
     rng = streams("invoices")
     won, billed = deals["won"], deals["billed"]
@@ -53,7 +54,8 @@ def invoices(
     share = np.where(rng.random(len(advances)) < 0.12, 1.0, ADVANCE_SHARE)
     sum_advance = np.rint(amount[advances] * share).astype(np.int64)
 
-    finals = np.flatnonzero(is_paid & (share < 1.0))
+    cancels = is_paid & (rng.random(len(advances)) < story.REFUND_SHARE)
+    finals = np.flatnonzero(is_paid & (share < 1.0) & ~cancels)
     ready = won[advances[finals]] + PRODUCTION_DAYS * DAY + after(rng, 5 * DAY, 0.7, len(finals))
     issued_final = calendar.snap(ready, rng)
     inside = issued_final < end_local
@@ -69,14 +71,22 @@ def invoices(
     # 0 never, 1 in full, 2 in two parts, 3 a first part only, 4 cancelled and replaced elsewhere
     plan = np.concatenate(
         [
-            np.where(is_paid, 1, np.where(rng.random(len(advances)) < 0.5, 4, 0)),
+            np.where(
+                is_paid,
+                np.where((rng.random(len(advances)) < story.SPLIT_ADVANCE_SHARE) & ~cancels, 2, 1),
+                np.where(rng.random(len(advances)) < 0.5, 4, 0),
+            ),
             np.select([fate < 0.80, fate < 0.90, fate < 0.94, fate < 0.96], [1, 2, 3, 4], 0),
         ]
     )
     first_paid = np.concatenate([won[advances] - 60, issued_final + pays_after])
+    # What goes back: all of an advance, or a tenth of a bill for a defect.
+    defect = (plan == 1) & (rng.random(len(plan)) < story.DISCOUNT_SHARE) & is_final
+    back = np.where(defect, total_sum // 10, 0)
+    back[: len(advances)][cancels] = sum_advance[cancels]
     order = np.argsort(issued, kind="stable")
-    deal, issued, total_sum, plan, first_paid = (
-        column[order] for column in (deal, issued, total_sum, plan, first_paid)
+    deal, issued, total_sum, plan, first_paid, back = (
+        column[order] for column in (deal, issued, total_sum, plan, first_paid, back)
     )
     is_final = is_final[order]
     count = len(order)
@@ -106,9 +116,16 @@ def invoices(
     once = np.flatnonzero(plan == 1)
     begun = np.flatnonzero((plan == 2) | (plan == 3))
     ended = np.flatnonzero(plan == 2)
-    invoice = np.concatenate([once, begun, ended])
-    paid = np.concatenate([first_paid[once], first_paid[begun], first_paid[ended] + 16 * DAY])
-    part = np.concatenate([total_sum[once], half[begun], (total_sum - half)[ended]])
+    refunded = np.flatnonzero(back > 0)
+    sent_back = calendar.snap(
+        first_paid[refunded] + 4 * DAY + after(rng, 9 * DAY, 0.6, len(refunded)), rng
+    )
+    invoice = np.concatenate([once, begun, ended, refunded])
+    paid = np.concatenate(
+        [first_paid[once], first_paid[begun], first_paid[ended] + 16 * DAY, sent_back]
+    )
+    part = np.concatenate([total_sum[once], half[begun], (total_sum - half)[ended], back[refunded]])
+    is_refund = np.arange(len(part)) >= len(part) - len(refunded)
     kept = np.flatnonzero((paid < end_local) & (part > 0))
     kept = kept[np.argsort(paid[kept], kind="stable")]
     payment_table = filled(
@@ -118,19 +135,19 @@ def invoices(
             "invoice_id": invoice_id[invoice[kept]],
             "paid_at": to_utc(paid[kept]),
             "amount": part[kept],
-            "is_refund": np.zeros(len(kept), dtype=np.bool_),
+            "is_refund": is_refund[kept],
         },
     )
     return invoice_table, payment_table
 
 
 def campaigns(start_local: int) -> pa.Table:
-    """Return the campaigns of the Direct account."""
+    """Return the campaigns of the Direct account and the ad plans of the VK account."""
     started = dt.date(1970, 1, 1) + dt.timedelta(days=start_local // DAY - 90)
     rows = [
         {
-            "platform": "yandex_direct",
-            "account_login": story.DIRECT_LOGIN,
+            "platform": campaign.platform,
+            "account_login": story.AD_LOGINS[campaign.platform],
             "campaign_id": campaign.campaign_id,
             "name": campaign.name,
             "campaign_type": campaign.campaign_type,
@@ -235,7 +252,12 @@ def ad_spend(streams: Streams, request_count: int, start_local: int, end_local: 
     return filled(
         "ad_spend",
         {
-            "platform": take_text(("yandex_direct",), np.zeros(len(row), dtype=np.int64)),
+            "platform": take_text(
+                PLATFORMS,
+                np.array([PLATFORMS.index(one.platform) for one in story.CAMPAIGNS])[
+                    row // len(days)
+                ],
+            ),
             "campaign_id": final["campaign"][row],
             "spend_date": dates,
             "impressions": told["impressions"],

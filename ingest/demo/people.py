@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest.demo import story
 from ingest.demo.arrow import Column, compute
-from ingest.demo.randomness import Ints, choose, take_text
+from ingest.demo.randomness import Flags, Ints, choose, take_text
 
 FEMALE = (
     "Анна", "Мария", "Елена", "Ольга", "Наталья", "Екатерина", "Татьяна", "Ирина", "Светлана",
@@ -128,8 +128,11 @@ def written_phones(numbers: Ints, forms: Ints) -> Column:
     return compute.choose(pa.array(forms), *styles)
 
 
-def names(rng: np.random.Generator, count: int) -> tuple[Column, Column, Column]:
-    """Return first and last names and mail boxes; a quarter has no surname, a third no box."""
+def names(rng: np.random.Generator, count: int) -> tuple[Column, Column, Column, Flags]:
+    """Return first and last names, mail boxes, and who tells the box.
+
+    A quarter has no surname, a third tells no box.
+    """
     female = rng.random(count) < 0.62
     first_index = choose(rng, np.linspace(1.6, 0.6, len(FEMALE)), count)
     surname_index = choose(rng, np.linspace(1.5, 0.5, len(SURNAMES)), count)
@@ -145,8 +148,7 @@ def names(rng: np.random.Generator, count: int) -> tuple[Column, Column, Column]
     box = compute.binary_join_element_wise(
         latin, pa.scalar("."), number, pa.scalar("@"), domain, ""
     )
-    has_box = pa.array(rng.random(count) < 0.66)
-    return first, surname, compute.if_else(has_box, box, pa.scalar(None, pa.string()))
+    return first, surname, box, rng.random(count) < 0.66
 
 
 def company_names(rng: np.random.Generator, count: int) -> Column:

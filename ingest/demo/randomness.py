@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ingest.demo.arrow import Column
-from ingest.demo.story import HOLIDAYS, MOSCOW_OFFSET_SECONDS
+from ingest.demo.story import HOLIDAYS, MOSCOW_OFFSET_SECONDS, SHORT_DAYS
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
@@ -61,7 +61,10 @@ def weekday(days: Ints) -> Ints:
 
 
 class WorkingTime:
-    """The reps' calendar: Monday to Saturday, 9 to 19 Moscow time, no public holidays."""
+    """The reps' calendar: Monday to Saturday, 9 to 19 Moscow time, no public holidays.
+
+    On the eve of some holidays the office closes an hour earlier.
+    """
 
     def __init__(self, first_day: int, last_day: int) -> None:
         self._first = first_day - 5
@@ -71,12 +74,13 @@ class WorkingTime:
         # From the back: the next working day of a day off is that of the day after it.
         following = np.where(off, np.iinfo(np.int64).max, days)
         self._next_open = np.minimum.accumulate(following[::-1])[::-1]
+        self._short = np.array([(day - _EPOCH_DATE).days for day in SHORT_DAYS], dtype=np.int64)
 
     def snap(self, local_seconds: Ints, rng: np.random.Generator) -> Ints:
         """Return the moments moved into working time: a moment outside waits for a morning."""
         day, second = local_seconds // DAY, local_seconds % DAY
         early = second < OPENS
-        late = second >= CLOSES
+        late = second >= np.where(np.isin(day, self._short), CLOSES - 3600, CLOSES)
         wanted = day + late
         opening = self._next_open[np.clip(wanted - self._first, 0, len(self._next_open) - 1)]
         moved = early | late | (opening != wanted)

@@ -11,7 +11,8 @@ from ingest.demo import story
 from ingest.demo.randomness import DAY, Flags, Floats, Ints, WorkingTime, after
 
 # Places beside the open stages of a pipeline.
-WON, LOST, UNSORTED = 100, 101, 102
+WON, LOST, UNSORTED, REMOVED = 100, 101, 102, 103
+OWN_LINE = -1
 _MOST_MOVES = 26
 
 
@@ -20,7 +21,8 @@ class Walk:
     """What became of the deals: their moves in order, and where each stands at the end.
 
     `moves` columns: deal (position), moved (Moscow seconds), source and target (place), by_robot,
-    reason (position in LOSS_REASONS, -1 none).
+    reason (position in LOSS_REASONS, -1 none), from_line (position in LINES of the pipeline left
+    behind, OWN_LINE: the deal's own).
     """
 
     moves: dict[str, Any]
@@ -54,11 +56,75 @@ class Pipeline:
         found = self.stage_ids[np.minimum(place, self.count - 1)]
         found = np.where(place == WON, 142, found)
         found = np.where(place == LOST, 143, found)
+        found = np.where(place == REMOVED, story.REMOVED_STAGE_ID, found)
         return np.where(place == UNSORTED, self.unsorted_stage_id, found)
 
 
 SALES = Pipeline(story.SALES_STAGES, story.SALES_PIPELINE_ID, story.UNSORTED_STAGE_ID)
 REPEAT = Pipeline(story.REPEAT_STAGES, story.REPEAT_PIPELINE_ID, story.REPEAT_UNSORTED_STAGE_ID)
+SERVICE = Pipeline(story.SERVICE_STAGES, story.SERVICE_PIPELINE_ID, story.SERVICE_UNSORTED_STAGE_ID)
+LINES = (SALES, REPEAT, SERVICE)
+SALES_LINE, REPEAT_LINE, SERVICE_LINE = range(3)
+PIPELINE_IDS = np.array([one.pipeline_id for one in LINES], dtype=np.int64)
+
+
+def stage_ids(line: Ints, place: Ints) -> Ints:
+    """Return the stage ids of places in the pipelines at these positions of LINES."""
+    return np.choose(line, [one.stage_id(place) for one in LINES])
+
+
+def moves_of(
+    deal: Ints, moved: Ints, source: Ints | int, target: Ints | int, **others: Any
+) -> dict[str, Any]:
+    """Return moves made by hand without a reason, unless `others` says something else."""
+    count = len(deal)
+
+    def column(value: Any, kind: Any = np.int64) -> Any:
+        return np.broadcast_to(np.asarray(value, dtype=kind), (count,)).copy()
+
+    return {
+        "deal": deal,
+        "moved": moved,
+        "source": column(source),
+        "target": column(target),
+        "by_robot": column(others.get("by_robot", False), np.bool_),
+        "reason": column(others.get("reason", -1)),
+        "from_line": column(others.get("from_line", OWN_LINE)),
+    }
+
+
+def previous_moments(moves: dict[str, Any], entered: Ints) -> Ints:
+    """Return, by move, when its deal came to the stage it leaves; moves stand in order by deal."""
+    deal, moved = moves["deal"], moves["moved"]
+    before = np.concatenate([[0], moved[:-1]]).astype(np.int64)
+    follows = np.concatenate([[False], deal[1:] == deal[:-1]])[: len(deal)]
+    return np.where(follows, before[: len(deal)], entered[deal])
+
+
+def through_removed_stage(
+    rng: np.random.Generator, moves: dict[str, Any], entered: Ints, removed_local: int
+) -> dict[str, Any]:
+    """Return the moves with a stop at the stage that was given up at a moment.
+
+    Between the offer and the contract some deals of that time stood there.
+    """
+    came = previous_moments(moves, entered)
+    offered, agreed = 3, 4
+    stops = (
+        (moves["source"] == offered)
+        & ((moves["target"] == agreed) | (moves["target"] == LOST))
+        & (moves["moved"] < removed_local)
+        & (moves["moved"] - came > 7200)
+        & (rng.random(len(came)) < story.REMOVED_STAGE_SHARE)
+    )
+    who = np.flatnonzero(stops)
+    middle = came[who] + (moves["moved"][who] - came[who]) // 2
+    extra = moves_of(moves["deal"][who], middle, offered, REMOVED)
+    changed = {**moves, "source": np.where(stops, REMOVED, moves["source"])}
+    # An extra move stands right before the one it divides.
+    place = np.concatenate([np.arange(len(came)) * 2 + 1, who * 2])
+    order = np.argsort(place, kind="stable")
+    return {name: np.concatenate([column, extra[name]])[order] for name, column in changed.items()}
 
 
 def walk(
@@ -93,6 +159,7 @@ def walk(
                 "target": target,
                 "by_robot": robot,
                 "reason": reason,
+                "from_line": np.full(len(deal), OWN_LINE, dtype=np.int64),
                 "step": np.full(len(deal), len(parts), dtype=np.int64),
             }
         )
@@ -193,7 +260,7 @@ def walk(
         goes_on = moves & (~is_lost | reopened[active]) & (place[active] < pipeline.count)
         active = active[goes_on]
 
-    names = ("deal", "moved", "source", "target", "by_robot", "reason", "step")
+    names = ("deal", "moved", "source", "target", "by_robot", "reason", "from_line", "step")
     joined = {name: np.concatenate([part[name] for part in parts]) for name in names}
     order = np.lexsort((joined["step"], joined["moved"], joined["deal"]))
     return Walk(

@@ -77,8 +77,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         is_admin=_B,
         is_active=_B,
     ),
-    # person_id is the simulation's own truth: two contacts of one person share it. From merged_at on
-    # a merged contact is gone and the one that absorbed it has the phones and mail boxes of both.
+    # person_id is the simulation's own truth: two contacts of one person share it. From merged_at
+    # on a merged contact is gone; the one that absorbed it has the phones and mail boxes of both.
     "contacts": _schema(
         contact_id=_I,
         first_name=_S,
@@ -253,10 +253,10 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     # A refund is a payment back: its amount is positive too.
     "payments": _schema(payment_id=_I, invoice_id=_I, paid_at=_I, amount=_I, is_refund=_B),
-    # Visits of the firm's site. client_id names a browser (the _ym_uid of a deal it sends), click_id
-    # is the yclid of an advertisement. person_id (null: never asked for anything), channel and
-    # campaign_id are the simulation's own truth. goals: "[1,2]". known_from_at: when the counter
-    # first shows the visit.
+    # Visits of the firm's site. client_id names a browser (the _ym_uid of a deal it sends),
+    # click_id is the yclid of an advertisement. person_id (null: never asked for anything), channel
+    # and campaign_id are the simulation's own truth. goals: "[1,2]". known_from_at: when the
+    # counter first shows the visit.
     "visits": _schema(
         visit_id=_S,
         client_id=_S,

@@ -152,7 +152,9 @@ def test_campaigns_are_paged_by_limited_by(
     assert (len(first["Campaigns"]), first["LimitedBy"]) == (5, 5)
     second = campaigns(client, Limit=5, Offset=first["LimitedBy"])
     assert "LimitedBy" not in second
-    assert len(first["Campaigns"]) + len(second["Campaigns"]) == firm.ad_campaigns.num_rows
+    platforms = firm.ad_campaigns.column("platform").to_pylist()
+    expected = platforms.count("yandex_direct")
+    assert len(first["Campaigns"]) + len(second["Campaigns"]) == expected < len(platforms)
 
 
 def test_units_are_told_and_run_out(direct: Callable[..., Direct]) -> None:
@@ -205,7 +207,11 @@ def test_recent_days_are_restated_and_settled_days_are_not(
 def test_border_date_names_the_first_day_that_changed(
     firm: CompanyTables, direct: Callable[..., Direct]
 ) -> None:
-    ids = [row["campaign_id"] for row in firm.ad_campaigns.to_pylist()]
+    ids = [
+        row["campaign_id"]
+        for row in firm.ad_campaigns.to_pylist()
+        if row["platform"] == "yandex_direct"
+    ]
     client = direct()
     since = dt.datetime.fromtimestamp(firm.now - DAY, tz=dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     body = {
