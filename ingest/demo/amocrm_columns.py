@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ import pyarrow as pa
 from ingest.demo.amocrm_records import (
     _TRACKING_COLUMN,
     CALL_STATUS,
+    CRITERION_FIELD_ID,
+    CRITERION_TITLES,
+    DOCUMENT_SERVICES,
     EMAIL_FIELD_ID,
     LENGTH_FIELD_ID,
     NEVER,
@@ -44,12 +47,15 @@ from ingest.demo.json_columns import (
     numbers,
     strings,
 )
+from ingest.demo.randomness import Flags
+from ingest.demo.tables import LOST_STAGE_ID
 from ingest.privacy import Privacy
 
 # What `Privacy.mask_text` looks at before it looks closely.
 _MAY_HOLD_CONTACTS = "@|[0-9][^A-Za-z]{5,}[0-9]"
 _PLURALS = ("leads", "contacts", "companies", "tasks")
 _VALUE = "\x01"
+_NOBODY = -1
 
 
 @dataclass(frozen=True)
@@ -173,7 +179,7 @@ class AmocrmColumns:
             message = self._masked(_at(tables.messages, "message_id", row))
             after = [{"message": {"id": strings(message)}}]
             extra = {"linked_talk_contact_id": _numbers_at(tables.messages, "contact_id", row)}
-        elif kind not in {"lead_added", "lead_deleted", "task_completed"}:
+        elif kind not in {"lead_added", "lead_deleted", "entity_merged", "task_completed"}:
             return None
         return {"value_after": after, "value_before": before, **extra}
 
@@ -189,7 +195,9 @@ class AmocrmColumns:
             return numbers(chosen, None if absent is None else chosen == absent)
 
         deal_id = of("deal_id")
-        contact, company = (_at(deals, name, positions) for name in ("contact_id", "company_id"))
+        company = _at(deals, "company_id", positions)
+        holder = self._holders(integers(deals, "contact_id", _NOBODY)[positions])
+        contact: Column = pa.array(holder, mask=holder == _NOBODY)
         source_name = self._masked(_at(deals, "source_name", positions))
         source = json_texts({"id": of("source_id"), "name": strings(source_name)})
         has_source = compute.is_valid(_at(deals, "source_id", positions))
@@ -219,7 +227,9 @@ class AmocrmColumns:
                 "closed_at": seen(state.closed_at, NEVER),
                 "closest_task_at": seen(state.closest_task_at, NEVER),
                 "is_deleted": False,
-                "custom_fields_values": self._lead_fields(positions),
+                "custom_fields_values": self._lead_fields(
+                    positions, is_lost=state.stage[positions] == LOST_STAGE_ID
+                ),
                 "score": None,
                 "account_id": self._account.account_id,
                 "labor_cost": None,
@@ -232,7 +242,7 @@ class AmocrmColumns:
         cursors: Column = pa.array(state.updated_at[positions])
         return [Part(deal_id, cursors, payloads)], positions[:0]
 
-    def _lead_fields(self, positions: Ints) -> Column:
+    def _lead_fields(self, positions: Ints, *, is_lost: Flags) -> Column:
         """Return the custom fields of deals as JSON; a deal without any has null."""
         deals = self._tables.deals
         fields: list[Column] = []
@@ -251,12 +261,24 @@ class AmocrmColumns:
             )
         )
 
-        def segment(value: str | None) -> str | None:
-            enum = (_tag_id(value), None) if value is not None else None
-            field = _field(SEGMENT_FIELD_ID, "Тип клиента", None, "select", value, enum=enum)
-            return None if value is None else orjson.dumps(field).decode()
+        def chosen(field_id: int, name: str, values: Column) -> Column:
+            def field(value: str | None) -> str | None:
+                if value is None:
+                    return None
+                enum = (_tag_id(value), None)
+                whole = _field(field_id, name, None, "select", value, enum=enum)
+                return orjson.dumps(whole).decode()
 
-        fields.append(mapped(_at(deals, "segment", positions), segment))
+            return mapped(values, field)
+
+        fields.append(chosen(SEGMENT_FIELD_ID, "Тип клиента", _at(deals, "segment", positions)))
+        criterion = mapped(
+            _at(deals, "failing_criterion", positions),
+            lambda name: None if name is None else CRITERION_TITLES[name],
+        )
+        fields.append(
+            chosen(CRITERION_FIELD_ID, "Причина нецелевого", either(is_lost, criterion, None))
+        )
         return _list_or_null(fields)
 
     def _tags(self, tags: str | None) -> str:
@@ -301,6 +323,10 @@ class AmocrmColumns:
 
     def _contacts(self, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
         contacts = self._tables.contacts
+        # A card that absorbed others has several phones: those few go the other way.
+        absorbing = [one for one in self._survivors.values() if one is not None]
+        is_absorbing = np.isin(integers(contacts, "contact_id")[positions], absorbing)
+        left, positions = positions[is_absorbing], positions[~is_absorbing]
 
         def of(name: str) -> Column:
             return _numbers_at(contacts, name, positions)
@@ -345,12 +371,31 @@ class AmocrmColumns:
             }
         )
         cursors: Column = pa.array(updated)
-        return [Part(contact_id, cursors, payloads)], positions[:0]
+        return [Part(contact_id, cursors, payloads)], left
+
+    @cached_property
+    def _survivors(self) -> dict[int, int | None]:
+        return self._account.survivors(self._now)
+
+    def _holders(self, contacts: Ints) -> Ints:
+        """Return who holds now what was these contacts' own."""
+        gone = self._survivors
+        if not gone:
+            return contacts
+        ids = np.array(sorted(gone), dtype=np.int64)
+        survivors = [gone[one] for one in ids.tolist()]
+        into = np.array([_NOBODY if one is None else one for one in survivors], dtype=np.int64)
+        place = np.minimum(np.searchsorted(ids, contacts), len(ids) - 1)
+        return np.where(ids[place] == contacts, into[place], contacts)
 
     def _leads_of(self, positions: Ints) -> Column:
         deals = self._tables.deals
-        owner = integers(deals, "contact_id", -1)
-        shown = np.flatnonzero((owner >= 0) & (integers(deals, "created_at") <= self._now))
+        owner = self._holders(integers(deals, "contact_id", _NOBODY))
+        shown = np.flatnonzero(
+            (owner != _NOBODY)
+            & (integers(deals, "created_at") <= self._now)
+            & (integers(deals, "merged_at") > self._now)
+        )
         ids = integers(self._tables.contacts, "contact_id")
         by_id = np.argsort(ids, kind="stable")
         place = by_id[np.searchsorted(ids[by_id], owner[shown])]
@@ -399,21 +444,52 @@ class AmocrmColumns:
         return [Part(task_id, cursors, payloads)], positions[:0]
 
     def _notes(self, entity: str, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
-        """Return the notes of calls; words are few and left to the other way."""
-        calls = self._tables.calls
+        """Return the notes of calls and documents; words are few and left to the other way."""
+        calls, documents = self._tables.calls, self._tables.documents
         note_id = records.times["id"][positions]
-        ids = integers(calls, "call_id")
-        by_id = np.argsort(ids, kind="stable")
-        place = by_id[np.minimum(np.searchsorted(ids[by_id], note_id), max(0, len(ids) - 1))]
-        is_call = ids[place] == note_id if len(ids) else np.zeros(len(positions), dtype=np.bool_)
-        row = place[is_call]
-        if not len(row):
-            return [], positions
-        about = numbers(records.times["entity_id"][positions[is_call]])
-        number, user = numbers(note_id[is_call]), _numbers_at(calls, "user_id", row)
-        made = _at(calls, "called_at", row)
+        is_call, call = _places(integers(calls, "call_id"), note_id)
+        is_sent, sent = _places(integers(documents, "document_id"), note_id)
+        kinds = []
+        if is_call.any():
+            values = self._call_values(call)
+            user, made = _at(calls, "user_id", call), _at(calls, "called_at", call)
+            kinds.append((is_call, user, made, values))
+        if is_sent.any():
+            service = mapped(
+                _at(documents, "kind", sent),
+                lambda kind: orjson.dumps(DOCUMENT_SERVICES[kind]).decode(),
+            )
+            values = {
+                "note_type": "extended_service_message",
+                "params": {"service": service, "text": None},
+            }
+            user, made = _at(documents, "sent_by", sent), _at(documents, "sent_at", sent)
+            kinds.append((is_sent, user, made, values))
+        parts = []
+        for chosen, user, made, values in kinds:
+            number, author = numbers(note_id[chosen]), numbers(user)
+            about = numbers(records.times["entity_id"][positions[chosen]])
+            payloads = json_texts(
+                {
+                    "id": number,
+                    "entity_id": about,
+                    "created_by": author,
+                    "updated_by": author,
+                    "created_at": numbers(made),
+                    "updated_at": numbers(made),
+                    "responsible_user_id": author,
+                    "group_id": 0,
+                    **values,
+                    "account_id": self._account.account_id,
+                    "_links": self._link(f"{entity}/", about, "/notes/", number),
+                }
+            )
+            parts.append(Part(number, made, payloads))
+        return parts, positions[~(is_call | is_sent)]
+
+    def _call_values(self, row: Ints) -> dict[str, Any]:
+        calls = self._tables.calls
         is_incoming = compute.equal(_at(calls, "direction", row), "in")
-        outcome = _at(calls, "outcome", row)
         responsible = _at(calls, "responsible_text", row)
         is_id = compute.fill_null(compute.utf8_is_digit(responsible), False)
         params = {
@@ -425,34 +501,15 @@ class AmocrmColumns:
             "call_responsible": either(is_id, strings(responsible), NULL),
         }
         status = mapped(
-            outcome,
+            _at(calls, "outcome", row),
             lambda name: (
                 "" if name is None else f',"call_status":{CALL_STATUS[name]},"call_result":""'
             ),
         )
-        payloads = json_texts(
-            {
-                "id": number,
-                "entity_id": about,
-                "created_by": user,
-                "updated_by": user,
-                "created_at": numbers(made),
-                "updated_at": numbers(made),
-                "responsible_user_id": user,
-                "group_id": 0,
-                "note_type": either(is_incoming, '"call_in"', '"call_out"'),
-                "params": _object(params, status),
-                "account_id": self._account.account_id,
-                "_links": self._link(f"{entity}/", about, "/notes/", number),
-            }
-        )
-        return [Part(number, made, payloads)], positions[~is_call]
-
-    def _masked(self, texts: Column) -> Column:
-        """Return texts without phones and mail addresses."""
-        if self._privacy.keeps:
-            return texts
-        return changed(texts, _MAY_HOLD_CONTACTS, self._privacy.mask_text)
+        return {
+            "note_type": either(is_incoming, '"call_in"', '"call_out"'),
+            "params": _object(params, status),
+        }
 
     def _invoices(self, records: Records, positions: Ints) -> tuple[list[Part], Ints]:
         invoices, payments = self._tables.invoices, self._tables.payments
@@ -532,6 +589,12 @@ class AmocrmColumns:
         cursors: Column = pa.array(updated)
         return [Part(number, cursors, payloads)], positions[:0]
 
+    def _masked(self, texts: Column) -> Column:
+        """Return texts without phones and mail addresses."""
+        if self._privacy.keeps:
+            return texts
+        return changed(texts, _MAY_HOLD_CONTACTS, self._privacy.mask_text)
+
     def _correspondents(self, phones: Column) -> Column:
         """Return the other side of calls: tokens of numbers, and nothing of names."""
         hash_one = self._privacy.hash_contact_point
@@ -592,6 +655,16 @@ def _object(record: dict[str, Column], rest: Column) -> Column:
 
 def _repeated(text: str, count: int) -> Column:
     return pa.repeat(pa.scalar(text), count)
+
+
+def _places(ids: Ints, wanted: Ints) -> tuple[Flags, Ints]:
+    """Return which ids are known, and the rows of those."""
+    if not len(ids):
+        return np.zeros(len(wanted), dtype=np.bool_), ids
+    by_id = np.argsort(ids, kind="stable")
+    place = by_id[np.minimum(np.searchsorted(ids[by_id], wanted), len(ids) - 1)]
+    is_known = ids[place] == wanted
+    return is_known, place[is_known]
 
 
 def _sorted(positions: list[Ints]) -> Ints:

@@ -32,7 +32,7 @@ from ingest.demo.arrow import Column, compute
 from ingest.demo.company_tables import write_company_tables
 from ingest.demo.generator import DemoCompany
 from ingest.demo.metrica_raw import METRICA, MetricaRaw
-from ingest.demo.randomness import Ints
+from ingest.demo.randomness import DAY, Ints, Streams
 from ingest.demo.raw_file import RawFile
 from ingest.demo.serving import serve_demo
 from ingest.demo.tables import CompanyTables
@@ -41,11 +41,18 @@ from ingest.loading import load_source
 from ingest.sources import SOURCES
 from ingest.sources.yandex_metrica import COUNTERS, VISITS
 
+_CLICK_AT_END = "([?&]yclid=)[0-9]+$"
 FEWEST, MOST = 1_000, 10_000_000
 BLOCK_DEALS = 50_000
 # Ids of one block stay within this span of each other, in every table.
 _ID_STRIDE = 10_000_000
-_NUMBER_TEXT_STRIDE = 1_000_000_000_000_000
+# Ids that are texts of digits: a browser's name, a click's, and a visit's, whose last nine digits
+# number the visits of a block.
+_TEXT_STRIDES = {
+    "client_id": 10_000_000_000_000_000,
+    "click_id": 10_000_000_000_000_000,
+    "visit_id": 1_000_000,
+}
 _SEED_STRIDE = 1_000_003
 _IDS = frozenset(
     {
@@ -64,7 +71,6 @@ _IDS = frozenset(
         "task_id",
     }
 )
-_NUMBER_TEXTS = frozenset({"client_id", "click_id", "visit_id"})
 # One firm has them once, however many blocks its deals come in.
 _SHARED = ("account", "pipelines", "stages", "users", "loss_reasons", "ad_campaigns")
 _DEMO_TOML = """\
@@ -156,10 +162,11 @@ class ScaledCompany:
         )
 
     def _denser(self, tables: CompanyTables, number: int) -> CompanyTables:
+        streams = Streams(self.seed + number * _SEED_STRIDE)
         if self.changes_per_deal is not None:
-            sequence = np.random.SeedSequence([self.seed, number])
-            rng = np.random.Generator(np.random.PCG64(sequence))
-            tables = more_stage_changes(tables, self.changes_per_deal, rng)
+            tables = more_stage_changes(tables, self.changes_per_deal, streams("more_changes"))
+        if self.visits_per_deal is not None:
+            tables = more_visits(tables, self.visits_per_deal, streams("more_visits"))
         return tables
 
 
@@ -172,11 +179,25 @@ def _moved(table: pa.Table, number: int) -> pa.Table:
         column = table.column(name)
         if name in _IDS:
             column = compute.add(column, number * _ID_STRIDE)
-        elif name in _NUMBER_TEXTS:
-            numbers = compute.add(compute.cast(column, pa.int64()), number * _NUMBER_TEXT_STRIDE)
-            column = compute.cast(numbers, pa.string())
+        elif name in _TEXT_STRIDES:
+            column = _shifted(column, number * _TEXT_STRIDES[name])
+        elif name == "start_url":
+            # The address of an advertisement ends with the name of its click.
+            click = table.column("click_id")
+            head = compute.replace_substring_regex(column, _CLICK_AT_END, r"\1")
+            shifted = _shifted(click, number * _TEXT_STRIDES["click_id"])
+            has_click = compute.and_(
+                compute.is_valid(click), compute.match_substring_regex(column, _CLICK_AT_END)
+            )
+            with_click = compute.binary_join_element_wise(head, shifted, "")
+            column = compute.if_else(has_click, with_click, column)
         columns.append(column)
     return pa.table(columns, schema=table.schema)
+
+
+def _shifted(texts: Column, by: int) -> Column:
+    numbers = compute.add(compute.cast(texts, pa.int64()), by)
+    return compute.cast(numbers, pa.string())
 
 
 def summed_spend(spend: pa.Table) -> pa.Table:
@@ -262,6 +283,49 @@ def more_stage_changes(
     ordered = np.lexsort((np.arange(len(deals)), moments, deals))
     places: Column = pa.array(ordered)
     return replace(tables, stage_changes=joined.take(places))
+
+
+def more_visits(
+    tables: CompanyTables, visits_per_deal: float, rng: np.random.Generator
+) -> CompanyTables:
+    """Return a firm whose visitors were on the site more often, without an advertisement.
+
+    Args:
+        tables: The firm.
+        visits_per_deal: How many visits a deal shall have in the mean; never fewer than now.
+        rng: Chooses who comes and when.
+    """
+    visits = tables.visits
+    present = visits.num_rows
+    missing = round(visits_per_deal * tables.deals.num_rows) - present
+    if missing <= 0 or not present:
+        return tables
+    chosen: Column = pa.array(rng.integers(0, present, missing))
+    again = visits.take(chosen)
+    before = again.column("visited_at").to_numpy()
+    first = int(compute.min(visits.column("visited_at")).as_py())
+    at = np.maximum(before - rng.integers(3600, 20 * DAY, missing), first)
+    nothing: Column = pa.nulls(missing)
+    # As the firm's own visits are numbered: the moment, then a running number of nine digits.
+    number = at * 1_000_000_000 + present + np.arange(missing)
+    told = {
+        "visit_id": compute.cast(pa.array(number), pa.string()),
+        "visited_at": pa.array(at),
+        "known_from_at": pa.array(at + again.column("known_from_at").to_numpy() - before),
+        "is_new_user": pa.repeat(pa.scalar(False), missing),
+        "start_url": again.column("end_url"),
+        "traffic_source": pa.repeat(pa.scalar("direct"), missing),
+        "goals": pa.repeat(pa.scalar("[]"), missing),
+        **{
+            name: nothing.cast(again.schema.field(name).type)
+            for name in again.schema.names
+            if name.startswith("utm_")
+            or name in {"referer", "adv_engine", "click_id", "campaign_id"}
+        },
+    }
+    columns = [told.get(name, again.column(name)) for name in again.schema.names]
+    added = pa.table(columns, schema=visits.schema)
+    return replace(tables, visits=pa.concat_tables([visits, added]).combine_chunks())
 
 
 def _open_stages(tables: CompanyTables) -> dict[tuple[int, int], int]:
