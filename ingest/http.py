@@ -129,6 +129,20 @@ class RateLimiter:
             self._next_turn = turn + self._interval
             return turn
 
+    def adopt(self, per_second: float) -> None:
+        """Change the full pace to what the vendor's answers name.
+
+        Args:
+            per_second: What the vendor allows, on average.
+        """
+        with self._lock:
+            slowness = self._interval / self._fastest
+            count = max(math.floor(per_second), 1)
+            self._span = count / per_second
+            self._given = deque(self._given, maxlen=count)
+            self._fastest = 1.0 / (per_second * _SHARE_OF_THE_LIMIT)
+            self._interval = self._fastest * slowness
+
     def slow_down(self, pause_seconds: float) -> None:
         """Double the distance between turns and let nobody send for a while.
 

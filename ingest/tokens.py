@@ -201,7 +201,7 @@ def ask_for_token(
             timeout=httpx.Timeout(60.0, connect=10.0),
             trust_env=not url.startswith("http://"),
         )
-    except httpx.TransportError as failure:
+    except (httpx.TransportError, httpx.DecodingError) as failure:
         raise UnreachableError(
             f"no answer to the token refresh ({type(failure).__name__})",
             account=account,

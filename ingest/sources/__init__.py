@@ -72,6 +72,7 @@ SOURCES: Mapping[str, SourceDefinition] = {
             "amocrm", "AmocrmSettings", ("token", "client_id", "client_secret", "refresh_token")
         ),
         SourceDefinition("yandex_direct", "YandexDirectSettings", ("token",)),
+        SourceDefinition("vk_ads", "VkAdsSettings", ("client_id", "client_secret")),
         SourceDefinition("yandex_metrica", "YandexMetricaSettings", ("token",)),
         SourceDefinition("files", "FilesSettings"),
         SourceDefinition("company", "CompanySettings"),
