@@ -13,6 +13,7 @@ import pyarrow as pa
 from ingest.demo import activity, money, people, story
 from ingest.demo.arrow import Column, compute, filled
 from ingest.demo.demand import CHANNEL_CODES, FORM, PHONE, TYPED, requests
+from ingest.demo.planted import PlantedCompany, Truths, plant
 from ingest.demo.randomness import (
     DAY,
     Flags,
@@ -70,12 +71,14 @@ class DemoCompany:
         months: How far back the clock begins.
         leads: How many deals there are in all.
         end: The last moment of the simulated clock.
+        truths: What is planted in the firm, and how large.
     """
 
     seed: int = 20261121
     months: int = 18
     leads: int = 20_000
     end: dt.datetime = field(default=story.END_OF_CLOCK)
+    truths: Truths = field(default_factory=Truths)
 
     @property
     def start(self) -> dt.datetime:
@@ -97,9 +100,13 @@ class DemoCompany:
         """Return everything that happened in the firm, before any truth is planted in it."""
         return _Company(self).tables()
 
+    def planted(self) -> PlantedCompany:
+        """Return the firm with its truths planted, and beside it what is true of it."""
+        return plant(self.world(), self.truths, Streams(self.seed))
+
     def tables(self) -> CompanyTables:
-        """Return everything that happened in the firm."""
-        return self.world()
+        """Return everything that happened in the firm, as its systems hold it."""
+        return self.planted().tables
 
 
 class _Company:

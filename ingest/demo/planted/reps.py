@@ -84,7 +84,7 @@ def plant_star(plan: Plan) -> None:
     reps = _steady_reps(draft)
     decided = _decided(draft)
     owner = draft.deals["responsible_user_id"]
-    if len(reps) < 2:
+    if len(reps) < 2 or not decided.any():
         return
     star = int(reps[int(rng.integers(len(reps)))])
     won = draft.is_won() & decided

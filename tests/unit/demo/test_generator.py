@@ -17,7 +17,7 @@ DAY = 86_400
 
 @pytest.fixture(scope="module")
 def firm() -> CompanyTables:
-    return DemoCompany(leads=8000).tables()
+    return DemoCompany(leads=8000).world()
 
 
 def column(table, name):  # type: ignore[no-untyped-def]
