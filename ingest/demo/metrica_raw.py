@@ -18,31 +18,30 @@ from ingest.demo.arrow import Column
 from ingest.demo.metrica_server import MetricaServer
 from ingest.demo.tables import CompanyTables
 from ingest.privacy import Privacy
-from ingest.records import Pull, from_unix, new_pull_id, record_batch, utc_now
+from ingest.records import Pull, new_pull_id, record_batch, utc_now
 from ingest.sources.yandex_metrica import COUNTER_RULES, COUNTERS, VISITS, Preparation
 from ingest.sources.yandex_metrica.client import VISIT_FIELDS
 from ingest.sources.yandex_metrica.reader import plain_text
 
 METRICA = "yandex_metrica"
-_EPOCH = "1970-01-01"
 _ROWS = 100_000
-# The source asks for three years at most; what is older counts as read.
-_HISTORY = dt.timedelta(days=4 * 366)
 
 
 class MetricaRaw:
     """Rows and pulls of one counter."""
 
-    def __init__(self, settings: Settings, now: int) -> None:
+    def __init__(self, settings: Settings, now: int, since: dt.date) -> None:
         """Take the home.
 
         Args:
             settings: The settings of the home folder.
             now: The simulated moment.
+            since: The first day that is read.
         """
         self._privacy = Privacy(settings)
         self._prepared = Preparation(self._privacy)
         self._now = now
+        self._since = since
         self._first: pa.Table | None = None
 
     def pulls(self, tables: CompanyTables) -> Iterator[Pull]:
@@ -52,7 +51,8 @@ class MetricaRaw:
             tables: The firm, or any block of it.
         """
         server = MetricaServer(tables, now=self._now)
-        closed = self._closed_until(server)
+        zone = ZoneInfo(server.options.time_zone)
+        closed = _midnight(self._today(zone), zone)
         for table in (COUNTERS, VISITS):
             is_window = table == VISITS
             yield Pull(
@@ -61,7 +61,7 @@ class MetricaRaw:
                 resource=table,
                 kind="window" if is_window else "snapshot",
                 started_at=utc_now(),
-                window_start_at=closed - _HISTORY if is_window else None,
+                window_start_at=_midnight(self._since, zone) if is_window else None,
                 window_end_at=closed if is_window else None,
                 observed_until_at=closed,
             )
@@ -78,15 +78,16 @@ class MetricaRaw:
         self._remember_first(tables.visits)
         server = MetricaServer(tables, now=self._now)
         zone = ZoneInfo(server.options.time_zone)
-        yesterday = dt.datetime.fromtimestamp(self._now, tz=zone).date() - dt.timedelta(days=1)
+        yesterday = self._today(zone) - dt.timedelta(days=1)
         columns = server._visits
-        rows = columns.rows(_EPOCH, yesterday.isoformat(), self._now)
+        rows = columns.rows(self._since.isoformat(), yesterday.isoformat(), self._now)
         for start in range(0, len(rows), _ROWS):
             chosen: Column = pa.array(rows[start : start + _ROWS])
-            told = [columns._column(name).take(chosen) for name in VISIT_FIELDS.values()]
-            found = pa.RecordBatch.from_arrays(
-                [plain_text(column) for column in told], names=list(VISIT_FIELDS)
-            )
+            told = [
+                plain_text(_whole(columns._column(name).take(chosen)))
+                for name in VISIT_FIELDS.values()
+            ]
+            found = pa.RecordBatch.from_arrays(told, names=list(VISIT_FIELDS))
             batch = self._prepared.batch(found, server.counter_id, pull_id)
             yield pa.Table.from_batches([batch])
 
@@ -117,8 +118,15 @@ class MetricaRaw:
         place = int(integers(known, "visited_at").argmin())
         self._first = known.slice(place, 1)
 
-    def _closed_until(self, server: MetricaServer) -> dt.datetime:
-        zone = ZoneInfo(server.options.time_zone)
-        today = from_unix(self._now).replace(tzinfo=dt.UTC).astimezone(zone).date()
-        midnight = dt.datetime.combine(today, dt.time(), tzinfo=zone)
-        return midnight.astimezone(dt.UTC).replace(tzinfo=None)
+    def _today(self, zone: ZoneInfo) -> dt.date:
+        return dt.datetime.fromtimestamp(self._now, tz=zone).date()
+
+
+def _midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
+    """Return the start of a local day as naive UTC."""
+    local = dt.datetime.combine(day, dt.time(), tzinfo=zone)
+    return local.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _whole(column: Column) -> Column:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

@@ -388,7 +388,7 @@ def write_raw(
             amocrm = AmocrmRaw(tables, settings, number)
             if first is None:
                 first = tables
-                metrica = MetricaRaw(settings, tables.now)
+                metrica = MetricaRaw(settings, tables.now, company.start.date())
                 for pull in amocrm.pulls():
                     file.open_pull(AMOCRM, pull)
                 for pull in metrica.pulls(tables):

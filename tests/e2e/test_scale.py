@@ -67,7 +67,12 @@ def test_what_is_written_is_what_the_apis_land(homes: tuple[Settings, Settings])
             assert not ours ^ theirs, (source, table, sorted(map(str, ours ^ theirs))[:2])
             if theirs:
                 filled.add(f"{source}.{table}")
-    assert {"amocrm.leads", "amocrm.events", "yandex_direct.campaign_daily_report"} <= filled
+    assert {
+        "amocrm.leads",
+        "amocrm.events",
+        "yandex_direct.campaign_daily_report",
+        "yandex_metrica.visits",
+    } <= filled
 
 
 def test_a_later_load_finds_nothing_new(homes: tuple[Settings, Settings]) -> None:
