@@ -94,7 +94,9 @@ def _channels() -> list[tuple[object, ...]]:
         (*patterns, "*", channel, str(channel in _SPENDS_ON_ADS).lower(), 10 * number)
         for number, (channel, patterns) in enumerate(names.items(), start=1)
     ]
-    return rows
+    # What a visit's referrer tells, in this firm's words.
+    told = {"organic_search": "seo", "direct": "direct_visit"}
+    return rows + [("*", "*", "*", word, channel, "false", 5) for word, channel in told.items()]
 
 
 def _plans(tables: CompanyTables) -> list[tuple[str, str, str, int]]:

@@ -26,44 +26,69 @@ sets as (
 
 ),
 
-named_sets as (
+-- What the referrer tells is read like a declared channel, so the company's rules can rename it.
+told_sets as (
 
-    select * from sets
-    where visit_origin = 'named'
+    select
+        sets.*,
+        case sets.visit_origin
+            when 'search' then 'organic_search'
+            when 'site' then 'referral'
+            when 'none' then 'direct'
+            else sets.declared_channel
+        end as told_channel
+    from sets
+
+),
+
+questions as (
+
+    select distinct
+        told_channel as declared_channel,
+        utm_source,
+        utm_medium,
+        utm_campaign
+    from told_sets
 
 ),
 
 mapped as (
 
-    {{ channels_of_words("named_sets", origin_word_columns()) }}
+    {{ channels_of_words("questions", origin_word_columns()) }}
+
+),
+
+named as (
+
+    select
+        told_sets.*,
+        coalesce(mapped.channel, nullif(told_sets.told_channel, ''), 'unknown') as channel,
+        coalesce(mapped.is_paid, false) as is_paid
+    from told_sets
+    left join mapped
+        on
+            told_sets.told_channel = mapped.declared_channel
+            and told_sets.utm_source = mapped.utm_source
+            and told_sets.utm_medium = mapped.utm_medium
+            and told_sets.utm_campaign = mapped.utm_campaign
 
 ),
 
 final as (
 
     select
-        sets.declared_channel,
-        sets.utm_source,
-        sets.utm_medium,
-        sets.utm_campaign,
-        sets.visit_origin,
+        named.declared_channel,
+        named.utm_source,
+        named.utm_medium,
+        named.utm_campaign,
+        named.visit_origin,
         campaign_words.campaign_key,
-        case
-            when mapped.channel is not null then mapped.channel
-            when sets.declared_channel <> '' then sets.declared_channel
-            when sets.visit_origin = 'named' then 'unknown'
-            when sets.visit_origin = 'search' then 'organic_search'
-            when sets.visit_origin = 'site' then 'referral'
-            else 'direct'
-        end as channel,
-        coalesce(mapped.is_paid, false) as is_paid,
-        sets.visit_origin = 'none'
-        or coalesce(mapped.channel, sets.declared_channel) = 'direct' as is_direct
-    from sets
-    left join mapped
-        on {{ same_origin_words("sets", "mapped") }}
+        named.channel,
+        named.is_paid and named.visit_origin <> 'none' as is_paid,
+        named.visit_origin = 'none' or named.channel = 'direct' as is_direct
+    from named
     left join campaign_words
-        on lower(sets.utm_campaign) = campaign_words.word
+        on lower(named.utm_campaign) = campaign_words.word
 
 )
 
