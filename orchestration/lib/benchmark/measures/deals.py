@@ -12,8 +12,22 @@ def _kind(kind: str, title: str, naive_sql: str, naive_title: str, source: str) 
         kind="found",
         true=f"select deal_id from truth.deals where kind = '{kind}' and not is_gone",
         ours=Way(
-            f"select deal_id from marts.dim_deals where deal_kind = '{kind}'",
-            {"marts.dim_deals": ("deal_id", "deal_kind")},
+            # A claim under guarantee is no order.
+            f"""
+            select deals.deal_id
+            from marts.dim_deals as deals
+            where
+                deals.deal_kind = '{kind}'
+                and deals.pipeline_id in (
+                    select stages.pipeline_id
+                    from marts.dim_pipeline_stages as stages
+                    where stages.pipeline_role in ('qualification', 'sales', 'repeat')
+                )
+            """,
+            {
+                "marts.dim_deals": ("deal_id", "deal_kind", "pipeline_id"),
+                "marts.dim_pipeline_stages": ("pipeline_id", "pipeline_role"),
+            },
         ),
         naive=Way(
             naive_sql,

@@ -24,12 +24,13 @@ def _hypothesis(truth_id: str, title: str) -> Measure:
                 select
                     item_id,
                     make_timestamp(moment_at * 1000000) as starts_at,
-                    regexp_extract(label, 'population=(\\w+):', 1) as unit,
-                    regexp_extract(label, 'population=\\w+:([^;]+)', 1) as unit_id,
-                    nullif(regexp_extract(label, 'reached_stage:(\\d+)', 1), '') as stage_id,
-                    coalesce(
-                        try_cast(regexp_extract(label, 'within_days=(\\d+)', 1) as integer), 60
-                    ) as within_days
+                    split_part(label, ':', 1) as unit,
+                    split_part(label, ':', 2) as unit_id,
+                    (
+                        select max(value)::bigint::varchar
+                        from truth.sizes
+                        where truth_id = '{truth_id}' and parameter = 'metric_stage'
+                    ) as stage_id
                 from truth.items
                 where truth_id = '{truth_id}' and is_planted
             ),
@@ -47,7 +48,7 @@ def _hypothesis(truth_id: str, title: str) -> Measure:
                                 transitions.deal_key = deals.deal_key
                                 and transitions.to_stage_id = tried.stage_id
                                 and transitions.transitioned_at
-                                <= deals.created_at + to_days(tried.within_days)
+                                <= deals.created_at + interval 30 day
                         )
                     end as is_success
                 from tried

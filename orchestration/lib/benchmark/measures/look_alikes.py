@@ -43,17 +43,21 @@ MEASURES = (
     ),
     _innocent(
         "correction_within_minutes",
-        "corrections within minutes, accused of rework",
+        "corrections within minutes, accused of a false stage",
         sales.PHANTOM_STAGE,
         Way(
             """
-            select distinct deals.deal_id
+            select distinct concat(deals.deal_id, ':', transitions.from_stage_id)
             from marts.fct_deal_stage_transitions as transitions
             inner join marts.dim_deals as deals on transitions.deal_key = deals.deal_key
             where transitions.is_backward
             """,
             {
-                "marts.fct_deal_stage_transitions": ("deal_key", "is_backward"),
+                "marts.fct_deal_stage_transitions": (
+                    "deal_key",
+                    "from_stage_id",
+                    "is_backward",
+                ),
                 "marts.dim_deals": ("deal_key", "deal_id"),
             },
         ),

@@ -44,6 +44,11 @@ _CARD_NEEDS = {
     **LEADS,
     "staging.stg_company__channel_map": ("utm_source", "utm_medium", "channel", "priority"),
 }
+# Where nobody mapped them, visits keep the product's own words for two channels.
+_COMPANY_WORD = (
+    "case channel when 'organic_search' then 'seo' when 'direct' then 'direct_visit'"
+    " else channel end"
+)
 _SPEND_NOW = """
     from truth.ad_spend, truth.clock
     where known_from_at <= now_at and coalesce(known_to_at > now_at, true)
@@ -62,7 +67,7 @@ MEASURES = (
             where kind = 'new' and not is_deleted and not is_gone
         """,
         ours=Way(
-            "select deal_id, channel from marts.dim_deals",
+            f"select deal_id, {_COMPANY_WORD} from marts.dim_deals",
             {"marts.dim_deals": ("deal_id", "channel")},
         ),
         naive=Way(f"select deal_id, channel from ({_CARD_CHANNELS})", _CARD_NEEDS),
@@ -81,19 +86,20 @@ MEASURES = (
             group by all
         """,
         ours=Way(
-            """
-            select deals.channel, sum(credits.credit_amount)
-            from marts.fct_attribution_credits as credits
-            inner join marts.dim_deals as deals on credits.deal_key = deals.deal_key
+            f"""
+            select {_COMPANY_WORD}, sum(credit_amount)
+            from marts.fct_attribution_credits
             where
-                credits.outcome = 'won'
-                and credits.attribution_model = 'last_non_direct'
-                and deals.deal_kind = 'new'
+                outcome = 'won'
+                and attribution_model = 'last_non_direct'
+                and deal_key in (
+                    select deals.deal_key from marts.dim_deals as deals where deal_kind = 'new'
+                )
             group by all
             """,
             {
                 "marts.fct_attribution_credits": _CREDITS,
-                "marts.dim_deals": ("deal_key", "deal_kind", "channel"),
+                "marts.dim_deals": ("deal_key", "deal_kind"),
             },
         ),
         naive=Way(
@@ -179,26 +185,37 @@ MEASURES = (
             where truth_id = 'wasted_campaign' and is_planted
         """,
         ours=Way(
-            # No part of any sale although the money would have bought three at the company's price.
+            # Nobody's last step before a sale and hardly anybody's step, although the money would
+            # have bought three sales at the company's price.
             """
             with campaigns as (
                 select
                     campaign_key,
-                    sum(spend_amount) as spend_amount,
-                    sum(won_weight) as won_weight
+                    sum(spend_amount) filter (attribution_model = 'linear') as spend_amount,
+                    sum(won_weight) filter (attribution_model = 'linear') as won_weight,
+                    sum(won_weight) filter (attribution_model = 'last_non_direct')
+                        as last_won_weight
                 from marts.rpt_channel_economics_monthly
-                where attribution_model = 'linear' and campaign_key is not null
+                where campaign_key is not null
                 group by all
+            ),
+
+            priced as (
+                select
+                    *,
+                    spend_amount * sum(won_weight) over () / nullif(sum(spend_amount) over (), 0)
+                        as expected_won_weight
+                from campaigns
+                where spend_amount > 0
             )
 
             select dim_campaigns.campaign_id
-            from campaigns
-            inner join marts.dim_campaigns on campaigns.campaign_key = dim_campaigns.campaign_key
+            from priced
+            inner join marts.dim_campaigns on priced.campaign_key = dim_campaigns.campaign_key
             where
-                campaigns.won_weight = 0
-                and campaigns.spend_amount > 3 * (
-                    select sum(spend_amount) / nullif(sum(won_weight), 0) from campaigns
-                )
+                priced.last_won_weight = 0
+                and priced.expected_won_weight >= 3
+                and priced.won_weight <= 0.05 * priced.expected_won_weight
             """,
             {
                 "marts.rpt_channel_economics_monthly": _ECONOMICS,

@@ -11,21 +11,22 @@ CALLS = """
     select
         leads.record_id as deal_id,
         leads.created_at as deal_created_at,
-        to_timestamp((notes.payload ->> 'created_at')::bigint)::timestamp as called_at,
-        notes.payload ->> 'note_type' as note_type,
-        (notes.payload ->> '$.params.duration')::bigint as duration_seconds
+        to_timestamp(json_extract_string(notes.payload, '$.created_at')::bigint)::timestamp
+            as called_at,
+        json_extract_string(notes.payload, '$.note_type') as note_type,
+        json_extract_string(notes.payload, '$.params.duration')::bigint as duration_seconds
     from (
-        select 'lead' as owner, payload::json as payload from raw_amocrm.lead_notes
+        select 'lead' as owner, payload from raw_amocrm.lead_notes
         union all
-        select 'contact' as owner, payload::json as payload from raw_amocrm.contact_notes
+        select 'contact' as owner, payload from raw_amocrm.contact_notes
     ) as notes
     inner join staging.stg_amocrm__leads as leads
         on
-            notes.payload ->> 'entity_id'
+            json_extract_string(notes.payload, '$.entity_id')
             = case notes.owner when 'lead' then leads.record_id else leads.main_contact_id end
     where
-        notes.payload ->> 'note_type' in ('call_in', 'call_out')
-        and to_timestamp((notes.payload ->> 'created_at')::bigint)::timestamp
+        json_extract_string(notes.payload, '$.note_type') in ('call_in', 'call_out')
+        and to_timestamp(json_extract_string(notes.payload, '$.created_at')::bigint)::timestamp
         >= leads.created_at
 """
 
@@ -153,8 +154,8 @@ NO_CALL_ON_CARD = Way(
             select 1
             from raw_amocrm.lead_notes as notes
             where
-                notes.payload::json ->> 'entity_id' = leads.record_id
-                and notes.payload::json ->> 'note_type' in ('call_in', 'call_out')
+                json_extract_string(notes.payload, '$.entity_id') = leads.record_id
+                and json_extract_string(notes.payload, '$.note_type') in ('call_in', 'call_out')
         )
     """,
     _NOTES,
@@ -332,8 +333,8 @@ MEASURES = (
                     select 1
                     from raw_amocrm.tasks as tasks
                     where
-                        tasks.payload::json ->> 'entity_id' = leads.record_id
-                        and tasks.payload::json ->> 'is_completed' = 'false'
+                        json_extract_string(tasks.payload, '$.entity_id') = leads.record_id
+                        and json_extract_string(tasks.payload, '$.is_completed') = 'false'
                 )
             """,
             {**LEADS, "raw_amocrm.tasks": ("payload",)},

@@ -109,7 +109,7 @@ MEASURES = (
                 union all
                 select 'contact' || record_id as record_id, payload from raw_amocrm.contact_notes
             )
-            where payload::json ->> 'note_type' in ('call_in', 'call_out')
+            where json_extract_string(payload, '$.note_type') in ('call_in', 'call_out')
             """,
             {
                 "raw_amocrm.lead_notes": ("record_id", "payload"),
