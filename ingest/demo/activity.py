@@ -11,6 +11,7 @@ from ingest.demo import story
 from ingest.demo.arrow import Column, compute, filled
 from ingest.demo.randomness import (
     DAY,
+    Flags,
     Ints,
     Streams,
     WorkingTime,
@@ -214,8 +215,11 @@ def messages(
 
 def tasks(
     streams: Streams, calendar: WorkingTime, deals: dict[str, Any], end_local: int
-) -> pa.Table:
-    """Return tasks: a robot sets the first, people set the next ones and forget some."""
+) -> tuple[pa.Table, pa.Table]:
+    """Return tasks and their moved deadlines.
+
+    A robot sets the first, people set the next ones, push some before them and forget some.
+    """
     rng = streams("tasks")
     moves = deals["moves"]
     worked = np.flatnonzero(deals["is_worked"] & (rng.random(len(deals["entered"])) < 0.6))
@@ -225,12 +229,22 @@ def tasks(
     robot = np.arange(len(deal)) < len(worked)
     text = np.where(robot, 0, rng.integers(1, len(TASK_TEXTS), len(deal)))
     due = calendar.snap(at + np.where(robot, 1800, after(rng, 2 * DAY, 0.6, len(deal))), rng)
+    last_due, pushed = _pushes(rng, calendar, at, due, ~robot)
     done = calendar.snap(
-        np.maximum(at + 120, due + (rng.normal(-0.1, 0.5, len(deal)) * DAY).astype(np.int64)), rng
+        np.maximum(at + 120, last_due + (rng.normal(-0.1, 0.5, len(deal)) * DAY).astype(np.int64)),
+        rng,
     )
     forgotten = rng.random(len(deal)) < 0.14
     inside = (at < end_local) & (at < deals["stops"][deal])
     order = np.flatnonzero(inside)[np.argsort(at[inside], kind="stable")]
+    row_of = np.full(len(deal), -1, dtype=np.int64)
+    row_of[order] = np.arange(len(order))
+    stops = np.minimum(np.where(forgotten, end_local, done), deals["stops"][deal])
+    kept = (row_of[pushed["task"]] >= 0) & (
+        pushed["at"] < np.minimum(stops[pushed["task"]], end_local)
+    )
+    pushed = {name: column[kept] for name, column in pushed.items()}
+    pushed["task"] = row_of[pushed["task"]]
     deal, at, text, due, done = (column[order] for column in (deal, at, text, due, done))
     robot, forgotten = robot[order], forgotten[order]
     total = len(order)
@@ -244,10 +258,24 @@ def tasks(
     results = take_text(
         ("Поговорили, ждёт расчёт", "Недозвон", None), choose(rng, (0.3, 0.2, 0.5), total)
     )
-    return filled(
+    task_id = 5_200_001 + 3 * np.arange(total)
+    by_time = np.lexsort((pushed["task"], pushed["at"]))
+    pushed = {name: column[by_time] for name, column in pushed.items()}
+    whose = deal[pushed["task"]]
+    moved_deadlines = filled(
+        "task_deadline_changes",
+        {
+            "task_id": task_id[pushed["task"]],
+            "changed_at": to_utc(pushed["at"]),
+            "from_due_at": to_utc(pushed["before"]),
+            "to_due_at": to_utc(pushed["after"]),
+            "changed_by": deals["user_at"](deals["slot"][whose], to_utc(pushed["at"])),
+        },
+    )
+    table = filled(
         "tasks",
         {
-            "task_id": pa.array(5_200_001 + 3 * np.arange(total)),
+            "task_id": pa.array(task_id),
             "deal_id": deals["deal_id"][deal],
             "task_type": take_text(("call", "meeting"), (text == 2).astype(np.int64)),
             "text": compute.if_else(calls_back, with_phone, base),
@@ -261,6 +289,24 @@ def tasks(
             "completed_at": nullable(to_utc(done), open_still),
         },
     )
+    return table, moved_deadlines
+
+
+def _pushes(
+    rng: np.random.Generator, calendar: WorkingTime, at: Ints, due: Ints, by_hand: Flags
+) -> tuple[Ints, dict[str, Any]]:
+    """Return the last deadline of each task and how it got there, push by push."""
+    number = np.where(by_hand, choose(rng, story.PUSHES, len(at)), 0)
+    last = due.copy()
+    frames: list[dict[str, Any]] = []
+    for push in range(len(story.PUSHES)):
+        who = np.flatnonzero(number > push)
+        before = last[who]
+        moved = np.maximum(before - rng.integers(60, 2 * 3600, len(who)), at[who] + 60 * (1 + push))
+        later = calendar.snap(before + after(rng, 1.5 * DAY, 0.5, len(who)), rng)
+        last[who] = np.maximum(later, moved + 60)
+        frames.append({"task": who, "at": moved, "before": before, "after": last[who]})
+    return last, concatenated(frames)
 
 
 def documents(

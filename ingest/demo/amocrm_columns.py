@@ -418,12 +418,17 @@ class AmocrmColumns:
             pa.array(is_done),
             compute.greater(compute.utf8_length(compute.fill_null(result, "")), 0),
         )
+        due, pushed_at, pushed_by = (
+            column[positions] for column in self._account.task_deadlines(self._now)
+        )
         is_meeting = compute.equal(_at(tasks, "task_type", positions), "meeting")
         payloads = json_texts(
             {
                 "id": task_id,
                 "created_by": author,
-                "updated_by": either(is_done, user, author),
+                "updated_by": either(
+                    is_done, user, either(pushed_at >= 0, numbers(pushed_by), author)
+                ),
                 "created_at": of("created_at"),
                 "updated_at": numbers(updated),
                 "responsible_user_id": user,
@@ -435,7 +440,7 @@ class AmocrmColumns:
                 "task_type_id": either(compute.fill_null(is_meeting, False), "2", "1"),
                 "text": None,
                 "result": either(has_result, '{"text":null}', "[]"),
-                "complete_till": of("due_at"),
+                "complete_till": numbers(due),
                 "account_id": self._account.account_id,
                 "_links": self._link("tasks/", task_id),
             }

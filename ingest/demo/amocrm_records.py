@@ -754,13 +754,18 @@ class Account:
         """Return a text column of the unsorted requests, to filter by."""
         return np.array(self._rows("unsorted")[name], dtype=object)
 
+    def task_deadlines(self, now: int) -> tuple[Ints, Ints, Ints]:
+        """Return, by task, its deadline at a moment, and when (-1: never) and by whom it moved."""
+        return self._deals.deadlines(now)
+
     def tasks(self, now: int) -> Records:
         """Return the tasks that exist at a moment."""
         rows = self._rows("tasks")
         table = self.tables.tasks
         created, completed = integers(table, "created_at"), integers(table, "completed_at")
         is_done = completed <= now
-        updated = np.where(is_done, completed, created)
+        due, pushed_at, pushed_by = self.task_deadlines(now)
+        updated = np.where(is_done, completed, np.maximum(created, pushed_at))
 
         def make(position: int, extras: frozenset[str]) -> bytes:
             done = bool(is_done[position])
@@ -771,6 +776,8 @@ class Account:
                     "created_by": rows["created_by"][position],
                     "updated_by": rows["user_id"][position]
                     if done
+                    else int(pushed_by[position])
+                    if pushed_at[position] >= 0
                     else rows["created_by"][position],
                     "created_at": rows["created_at"][position],
                     "updated_at": int(updated[position]),
@@ -784,7 +791,7 @@ class Account:
                     "text": rows["text"][position],
                     # An empty result is a list, a filled one an object.
                     "result": {"text": result} if done and result else [],
-                    "complete_till": rows["due_at"][position],
+                    "complete_till": int(due[position]),
                     "account_id": self.account_id,
                     "_links": self._self_link(f"tasks/{rows['task_id'][position]}"),
                 }
@@ -796,7 +803,7 @@ class Account:
                 "id": integers(table, "task_id"),
                 "created_at": created,
                 "updated_at": updated,
-                "complete_till": integers(table, "due_at"),
+                "complete_till": due,
                 "responsible_user_id": integers(table, "user_id"),
                 "is_completed": is_done.astype(np.int64),
                 "entity_id": integers(table, "deal_id"),
@@ -1098,6 +1105,15 @@ class _Deals:
         self._task_created = integers(tasks, "created_at")
         self._task_completed = integers(tasks, "completed_at")
         self._task_due = integers(tasks, "due_at")
+        pushes = tables.task_deadline_changes
+        task_ids = integers(tasks, "task_id")
+        by_id = np.argsort(task_ids, kind="stable")
+        self._push_task = by_id[
+            np.searchsorted(task_ids[by_id], integers(pushes, "task_id"))
+        ].astype(np.int64)
+        self._push_at = integers(pushes, "changed_at")
+        self._push_due = integers(pushes, "to_due_at")
+        self._push_by = integers(pushes, "changed_by", 0)
         # Everything that touches a deal and so moves its updated_at, with who did it.
         done = self._task_completed != NEVER
         invoices = tables.invoices
@@ -1150,6 +1166,20 @@ class _Deals:
             self.position(integers(table, "deal_id")), integers(table, column), self.count
         )
 
+    def deadlines(self, now: int) -> tuple[Ints, Ints, Ints]:
+        """Return, by task, its deadline at a moment, and when and by whom it was moved last."""
+        due = self._task_due.copy()
+        moved_at = np.full(len(due), -1, dtype=np.int64)
+        moved_by = np.zeros(len(due), dtype=np.int64)
+        known = np.flatnonzero(self._push_at <= now)
+        # Rows stand in time order: the last one written stays.
+        known = known[np.argsort(self._push_at[known], kind="stable")]
+        task = self._push_task[known]
+        due[task] = self._push_due[known]
+        moved_at[task] = self._push_at[known]
+        moved_by[task] = self._push_by[known]
+        return due, moved_at, moved_by
+
     def position(self, deal_ids: Ints) -> Ints:
         """Return the positions of deal ids in the deals table."""
         if not len(deal_ids):
@@ -1188,7 +1218,8 @@ class _Deals:
         is_over = (stage == WON_STAGE_ID) | (stage == LOST_STAGE_ID)
         open_task = (self._task_created <= now) & (self._task_completed > now)
         closest = nothing.copy()
-        np.minimum.at(closest, self._task_deal[open_task], self._task_due[open_task])
+        due, _, _ = self.deadlines(now)
+        np.minimum.at(closest, self._task_deal[open_task], due[open_task])
         return DealState(
             pipeline=latest(self._stage_history, self._to_pipeline, self._pipeline),
             stage=stage,
@@ -1211,10 +1242,11 @@ class _Events:
         "contact_added", "company_added", "incoming_call", "outgoing_call", "task_added",
         "task_completed",
         "incoming_chat_message", "outgoing_chat_message", "common_note_added", "entity_merged",
-        "contact_deleted",
+        "contact_deleted", "task_deadline_changed",
     )  # fmt: skip
     ENTITIES = ("lead", "contact", "company", "task")
     CHATS = (11, 12)
+    DEADLINE = 16
     CALLS = (7, 8)
 
     def __init__(self, tables: CompanyTables, deals: _Deals, account_id: int, host: str) -> None:
@@ -1232,6 +1264,8 @@ class _Events:
         }
         self._amount = {c: amount.column(c).to_pylist() for c in ("from_amount", "to_amount")}
         self._owner = {c: owner.column(c).to_pylist() for c in ("from_user_id", "to_user_id")}
+        deadline = tables.task_deadline_changes
+        self._due = {c: deadline.column(c).to_pylist() for c in ("from_due_at", "to_due_at")}
         self._notes = tables.notes.column("note_id").to_pylist()
         self._calls = tables.calls.column("call_id").to_pylist()
         self._messages = tables.messages.column("message_id").to_pylist()
@@ -1335,6 +1369,14 @@ class _Events:
                 "called_at",
                 direction & ~on_contact,
             )
+        add(
+            "task_deadline_changed",
+            "task",
+            tables.task_deadline_changes,
+            "task_id",
+            "changed_by",
+            "changed_at",
+        )
         add("task_added", "task", tables.tasks, "task_id", "created_by", "created_at")
         done = tables.tasks.column("completed_at").is_valid().to_numpy()
         add("task_completed", "task", tables.tasks, "task_id", "user_id", "completed_at", done)
@@ -1449,6 +1491,9 @@ class _Events:
             # A chat belongs to a contact, is shown at the deal, and is found only by the contact.
             contact = self._message_contacts[row]
             extra = f'"linked_talk_contact_id":{"null" if contact is None else contact},'
+        elif kind == self.DEADLINE:
+            after = f'[{{"task_deadline":{{"timestamp":{self._due["to_due_at"][row]}}}}}]'
+            before = f'[{{"task_deadline":{{"timestamp":{self._due["from_due_at"][row]}}}}}]'
         elif kind == 13:
             after = f'[{{"note":{{"id":{self._notes[row]}}}}}]'
         entity_name = self.ENTITIES[entity]

@@ -130,6 +130,7 @@ class _Company:
         amount_changes = self._amount_changes(deals, moves)
         calls, _ = activity.calls(self.streams, self.calendar, deals, self.end)
         invoices, payments = money.invoices(self.streams, self.calendar, deals, self.end)
+        tasks, moved_deadlines = activity.tasks(self.streams, self.calendar, deals, self.end)
         requests_of_new = int((deals["kind"] == NEW).sum())
         return CompanyTables(
             now=self.end_utc,
@@ -147,7 +148,8 @@ class _Company:
             messages=activity.messages(self.streams, self.calendar, deals, self.end),
             notes=activity.notes(self.streams, self.calendar, deals, self.end),
             documents=activity.documents(self.streams, self.calendar, deals, self.end),
-            tasks=activity.tasks(self.streams, self.calendar, deals, self.end),
+            tasks=tasks,
+            task_deadline_changes=moved_deadlines,
             unsorted=self._unsorted(deals),
             loss_reasons=self._loss_reasons(),
             invoices=invoices,

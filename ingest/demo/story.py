@@ -557,6 +557,8 @@ DELETED_SHARE = 0.008
 DECLINED_SHARE = 0.02
 BUSINESS_CUSTOMER_SHARE = 0.05
 LATE_EVENT_SHARE = 0.003
+# How many times a rep moves the deadline of a task; three or more are a push, not a plan.
+PUSHES = (0.90, 0.05, 0.025, 0.014, 0.008, 0.003)
 # What is sent on the way: an offer before the contract is talked of, a contract before the bill.
 OFFER_SHARE, REFUSED_OFFER_SHARE, CONTRACT_SHARE, ACT_SHARE = 0.95, 0.6, 0.96, 0.82
 # Advances paid in two parts, sales undone with the money back, and a part back for a defect.

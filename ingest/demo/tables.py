@@ -208,7 +208,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     # What was sent to the client: evidence of a stage beside the card. kind: offer, contract, act.
     "documents": _schema(document_id=_I, deal_id=_I, kind=_S, sent_at=_I, sent_by=_I),
-    # task_type: call, meeting. created_by 0: a robot.
+    # task_type: call, meeting. created_by 0: a robot. due_at is that at creation; the table of moved
+    # deadlines moves it.
     "tasks": _schema(
         task_id=_I,
         deal_id=_I,
@@ -220,6 +221,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         created_at=_I,
         due_at=_I,
         completed_at=_I,
+    ),
+    "task_deadline_changes": _schema(
+        task_id=_I, changed_at=_I, from_due_at=_I, to_due_at=_I, changed_by=_I
     ),
     # category: forms, sip, mail, chats. resolved_at: accepted or declined, and gone from the list.
     "unsorted": _schema(
@@ -330,6 +334,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "messages": {"direction": "in", "author_id": 0},
     "notes": {"entity_type": "lead", "note_type": "common", "created_by": 0},
     "documents": {"kind": "offer", "sent_by": 0},
+    "task_deadline_changes": {"changed_by": 0},
     "tasks": {"task_type": "call", "created_by": 0, "text": ""},
     "unsorted": {"category": "forms"},
     "invoices": {"is_advance": False, "created_by": 0},
@@ -423,6 +428,7 @@ class CompanyTables:
     notes: pa.Table
     documents: pa.Table
     tasks: pa.Table
+    task_deadline_changes: pa.Table
     unsorted: pa.Table
     loss_reasons: pa.Table
     invoices: pa.Table
