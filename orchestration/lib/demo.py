@@ -137,12 +137,15 @@ def demo_sources(settings: Settings) -> Iterator[Settings]:
     """
     from ingest.demo import DemoCompany, write_company_tables
     from ingest.demo.serving import serve_demo
+    from orchestration.lib.benchmark.world import save_truth
 
     home = settings.home
     wanted = read_parameters(home)
     console().line("start", f"demo company of {thousands(wanted.leads)} leads")
     company = DemoCompany(seed=wanted.seed, months=wanted.months, leads=wanted.leads)
-    tables = company.tables()
+    planted = company.planted()
+    tables = planted.tables
+    save_truth(home, planted)
     if not any(home.company_dir.glob("*.csv")):
         write_company_tables(home.company_dir, tables)
     plan = _faults(home)

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from ingest.config import Home, load_settings
-from orchestration.lib.benchmark.world import attach_truth
+from orchestration.lib.benchmark.world import attach_truth, truth_folder
 from orchestration.lib.demo import DemoParameters, settle_demo
 from orchestration.lib.errors import BenchmarkError
 
@@ -104,5 +104,5 @@ def opened(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute(
                 f'create view "{schema}"."{table}" as select * from {catalog}."{schema}"."{table}"'
             )
-        attach_truth(connection, home.demo_dir / "truth")
+        attach_truth(connection, truth_folder(home))
         yield connection

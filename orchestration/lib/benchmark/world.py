@@ -10,6 +10,7 @@ import duckdb
 from orchestration.lib.errors import BenchmarkError
 
 if TYPE_CHECKING:
+    from ingest.config import Home
     from ingest.demo.planted import PlantedCompany
     from ingest.demo.tables import CompanyTables
 
@@ -141,13 +142,19 @@ _WORLD = {
 _PREFIX = "world_"
 
 
-def save_truth(folder: Path, planted: PlantedCompany) -> None:
+def truth_folder(home: Home) -> Path:
+    """Return where the truth of a demo company lies."""
+    return home.demo_dir / "truth"
+
+
+def save_truth(home: Home, planted: PlantedCompany) -> None:
     """Write what is true of a company: its planted truths and what happened in it.
 
     Args:
-        folder: `<home>/demo/truth/`; made if it is missing.
+        home: The home of the demo company.
         planted: The company.
     """
+    folder = truth_folder(home)
     folder.mkdir(parents=True, exist_ok=True)
     planted.truth.save(folder)
     save_world(folder, planted.tables)
