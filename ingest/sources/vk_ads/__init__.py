@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -131,21 +130,27 @@ def build_source(
 
     @dlt.source(name=ref.name, max_table_nesting=0)
     def vk_ads() -> Any:
-        reads: dict[str, Callable[..., Iterator[Any]]] = {
-            AD_PLANS: _read_plans,
-            AD_GROUPS: partial(_read_changes, AD_GROUPS, "last_updated"),
-            BANNERS: partial(_read_changes, BANNERS, "updated"),
-            STATISTICS: _read_statistics,
-        }
-        for table, read in reads.items():
+        for table, items in _reads(ref, settings, state, budget).items():
             yield dlt.resource(
-                read(ref, settings, state, budget),
+                items,
                 name=table,
                 primary_key=(),
                 write_disposition="append",
             )
 
     return vk_ads()
+
+
+def _reads(
+    ref: SourceRef, settings: Settings, state: StoredState, budget: ChunkBudget
+) -> dict[str, Iterator[Any]]:
+    """Return what one chunk reads of each table; nothing is asked before the first item."""
+    return {
+        AD_PLANS: _read_plans(ref, settings, state, budget),
+        AD_GROUPS: _read_changes(AD_GROUPS, "last_updated", ref, settings, state, budget),
+        BANNERS: _read_changes(BANNERS, "updated", ref, settings, state, budget),
+        STATISTICS: _read_statistics(ref, settings, state, budget),
+    }
 
 
 @dataclass

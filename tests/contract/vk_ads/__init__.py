@@ -1,0 +1,1 @@
+"""VK Ads against a server of its protocol."""
