@@ -22,6 +22,8 @@ _CLOSED_TYPES = frozenset(
 )  # fmt: skip
 # Note texts have many names; what is not listed here and is text goes.
 _NOTE_TEXTS_KEPT = frozenset({"uniq", "source", "service", "file_uuid", "version_uuid", "type"})
+# Documented as numbers, and text all the same in some accounts and some months.
+_NOTE_NUMBERS = frozenset({"duration", "call_status", "price", "amount"})
 _NOTE_CONTACT_POINTS = frozenset({"phone", "from", "to", "email", "cc"})
 
 _LINKS = frozenset({"_links"})
@@ -186,7 +188,8 @@ def _note_params(privacy: Privacy) -> Handler:
             elif key in _NOTE_CONTACT_POINTS:
                 params[key] = _correspondent(privacy, value)
             elif isinstance(value, str):
-                if value and not _is_kept_note_text(key):
+                is_number = key in _NOTE_NUMBERS and value.isdecimal()
+                if value and not is_number and not _is_kept_note_text(key):
                     params[key] = None
             elif isinstance(value, dict):
                 params[key] = scrub(value)

@@ -45,6 +45,7 @@ _CHECKED_CAMPAIGNS = 3_000
 _REPORT_ROW_LIMIT = 1_000_000
 _QUEUED_REPORTS = 5
 _NULL = "--"
+_SUMMARY = "Total rows: "
 _REPORTS_PATH = "json/v5/reports"
 _REPORT_HEADERS = {
     "processingMode": "auto",
@@ -52,7 +53,8 @@ _REPORT_HEADERS = {
     "skipReportHeader": "true",
     # The line of column names stays: it proves that the columns came in the order asked for.
     "skipColumnHeader": "false",
-    "skipReportSummary": "true",
+    # The last line tells how many rows there are: nothing else shows that some were torn off.
+    "skipReportSummary": "false",
 }
 
 _TEMPORARY = frozenset({52, 1000, 1001, 1002})
@@ -62,6 +64,9 @@ _TOO_FAST = frozenset({56, 506})
 _QUEUE_WAIT_SECONDS = 10.0
 _UNITS_WAIT_SECONDS = 300.0
 _DAY_ATTEMPTS = 4
+_READS_OF_A_MOVING_LIST = 4
+# Direct counts requests of an advertiser over ten seconds.
+_COUNTED_SECONDS = 10
 
 ReportRow = tuple[str | None, ...]
 
@@ -107,7 +112,10 @@ class DirectClient:
         self._api = ApiClient(
             settings.url,
             account=account,
-            limiter=RateLimiter(settings.requests_per_second),
+            limiter=RateLimiter(
+                settings.requests_per_second,
+                limit=int(settings.requests_per_second * _COUNTED_SECONDS),
+            ),
             classify=classifier(account),
             credentials=lambda: headers,
             policy=policy or RetryPolicy(longest_wait_seconds=settings.report_wait_seconds),
@@ -130,9 +138,43 @@ class DirectClient:
         """Return the Date of the first answer, naive UTC; None before it."""
         return self._api.server_now
 
-    def campaigns(self) -> Iterator[list[dict[str, Any]]]:
+    def agreed_now(self) -> dt.datetime | None:
+        """Return the server's time once two of its answers agree on it."""
+        return self._api.agree_on_clock(lambda: self._call("changes", "checkDictionaries", {}))
+
+    def campaigns(self) -> list[dict[str, Any]]:
+        """Return all campaigns, each once.
+
+        A campaign that is deleted while the list is read shifts the rest, and the first one of the
+        next page is skipped; so a list of several pages is read until a whole read brings nothing
+        new.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for _ in range(_READS_OF_A_MOVING_LIST):
+            page_count, before = 0, len(found)
+            for page in self.campaign_pages():
+                page_count += 1
+                found.update((str(item["Id"]), item) for item in page)
+            if page_count < 2 or len(found) == before:
+                break
+        return list(found.values())
+
+    def campaign_pages(self) -> Iterator[list[dict[str, Any]]]:
         """Yield pages of campaigns until the answer names no further offset."""
         offset = 0
+        before: list[str] = []
+
+        def is_another_page(result: dict[str, Any]) -> None:
+            page = result.get("Campaigns") or []
+            if not isinstance(page, list) or not all("Id" in item for item in page):
+                raise SourceContractError(
+                    "campaigns.get answered no list of campaigns", account=self._account
+                )
+            if page and [str(item["Id"]) for item in page] == before:
+                raise SourceContractError(
+                    "two pages of campaigns hold the same rows", account=self._account
+                )
+
         while True:
             result = self._call(
                 "campaigns",
@@ -142,9 +184,11 @@ class DirectClient:
                     "FieldNames": list(CAMPAIGN_FIELDS),
                     "Page": {"Limit": _PAGE_LIMIT, "Offset": offset},
                 },
+                check=is_another_page,
             )
             page = result.get("Campaigns") or []
             yield page
+            before[:] = [str(item["Id"]) for item in page]
             following = result.get("LimitedBy")
             if following is None:
                 return
@@ -248,26 +292,51 @@ class DirectClient:
 
     def _ask_report(self, definition: Mapping[str, Any], name: str) -> httpx.Response:
         body = {"params": {**definition, "ReportName": name}}
-        return self._api.request("POST", _REPORTS_PATH, json=body, headers=_REPORT_HEADERS)
+        days = definition["SelectionCriteria"]
+        first = dt.date.fromisoformat(days["DateFrom"])
+        last = dt.date.fromisoformat(days["DateTo"])
+
+        def check(response: httpx.Response) -> None:
+            if response.status_code == 200:
+                self._parsed(response.content, first, last)
+
+        return self._api.request(
+            "POST", _REPORTS_PATH, json=body, headers=_REPORT_HEADERS, check=check
+        )
 
     def _parsed(self, content: bytes, first: dt.date, last: dt.date) -> list[ReportRow]:
         try:
             lines = content.decode("utf-8-sig").split("\n")
         except UnicodeDecodeError:
             raise self._broken("is not UTF-8") from None
-        if tuple(lines[0].rstrip("\r").split("\t")) != REPORT_FIELDS:
+        names = lines[0].rstrip("\r").split("\t")
+        if sorted(names) != sorted(REPORT_FIELDS):
             raise self._broken(f"starts with other columns than asked for ({lines[0][:80]!r})")
+        places = [names.index(name) for name in REPORT_FIELDS]
         rows: list[ReportRow] = []
+        seen: set[tuple[str, str]] = set()
+        total: int | None = None
         for number, line in enumerate(lines[1:], start=2):
             text = line.rstrip("\r")
             if not text:
                 continue
-            fields = text.split("\t")
-            if len(fields) != len(REPORT_FIELDS):
-                raise self._broken(f"line {number} has {len(fields)} fields")
+            if text.startswith(_SUMMARY) and text.removeprefix(_SUMMARY).strip().isdecimal():
+                total = int(text.removeprefix(_SUMMARY))
+                continue
+            cells = text.split("\t")
+            if len(cells) != len(names):
+                raise self._broken(f"line {number} has {len(cells)} fields")
+            fields = [cells[place] for place in places]
             if not first.isoformat() <= fields[0] <= last.isoformat():
                 raise self._broken(f"line {number} is of {fields[0]}, outside {first} to {last}")
-            rows.append(tuple(None if field == _NULL else field for field in fields))
+            if (fields[0], fields[1]) in seen:
+                raise self._broken(f"has two rows for campaign {fields[1]} on {fields[0]}")
+            seen.add((fields[0], fields[1]))
+            rows.append(tuple(None if cell == _NULL else cell for cell in fields))
+        if total is None:
+            raise self._broken("ends before its last line")
+        if total != len(rows):
+            raise self._broken(f"has {len(rows)} rows and says {total}")
         return rows
 
     def _broken(self, reason: str) -> SourceContractError:
@@ -275,20 +344,36 @@ class DirectClient:
             f"the daily report {reason}", account=self._account, action="Run again"
         )
 
-    def _call(self, service: str, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    def _call(
+        self,
+        service: str,
+        method: str,
+        params: Mapping[str, Any],
+        check: Callable[[dict[str, Any]], None] | None = None,
+    ) -> dict[str, Any]:
+        results: list[dict[str, Any]] = []
+
+        def parse(response: httpx.Response) -> None:
+            answer = self._api.json_of(response)
+            result = answer.get("result") if isinstance(answer, dict) else None
+            if not isinstance(result, dict):
+                raise SourceContractError(
+                    f"{service}.{method} answered without a result", account=self._account
+                )
+            if check is not None:
+                check(result)
+            results.append(result)
+
         response = self._api.request(
-            "POST", f"json/v5/{service}", json={"method": method, "params": params}
+            "POST",
+            f"json/v5/{service}",
+            json={"method": method, "params": params},
+            check=parse,
         )
         units = response.headers.get("units", "").split("/")
         if len(units) == 3 and all(part.isdigit() for part in units):
             self.units_left = int(units[1]), int(units[2])
-        answer = self._api.json_of(response)
-        result = answer.get("result") if isinstance(answer, dict) else None
-        if not isinstance(result, dict):
-            raise SourceContractError(
-                f"{service}.{method} answered without a result", account=self._account
-            )
-        return result
+        return results[-1]
 
     def _timestamp(self, text: object) -> dt.datetime:
         try:
@@ -340,7 +425,7 @@ def classifier(account: str) -> Callable[[httpx.Response], Verdict]:
             )
         if status == 200:
             if is_html(response):
-                return Verdict("fatal", error=_html(response, account))
+                return Verdict("retry", error=_html(response, account))
             return Verdict("ok")
         if status in (500, 502, 504) and is_report and not is_html(response):
             return Verdict("fatal", error=_too_long(status, account))

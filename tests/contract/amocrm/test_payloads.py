@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.config import SourceRef, load_settings
-from ingest.sources.amocrm import _ENDPOINTS, Session
+from ingest.sources.amocrm import ENDPOINTS, Session
 
 _FILES = {
     "recorded_leads_page": ("leads", "leads"),
@@ -59,7 +59,7 @@ def landed(
     settings = load_settings({"VORONKA_HOME": str(tmp_path), "VORONKA_PERSONAL_DATA": mode})
     session = Session(SourceRef("amocrm"), settings)
     session.__dict__["account_id"] = "900"
-    (endpoint,) = [one for one in _ENDPOINTS if one.table == table]
+    (endpoint,) = [one for one in ENDPOINTS if one.table == table]
     batch = session.batch(endpoint, rows, "pull")
     assert all(batch.column("record_id").to_pylist())
     return [json.loads(str(text)) for text in batch.column("payload").to_pylist()]

@@ -84,7 +84,8 @@ def test_requests_name_advertiser_and_ask_for_plain_money(
     headers = next(sent for service, _, sent in server.requests if service == "reports")
     assert headers["client-login"] == "roga-kopyta"
     assert headers["returnmoneyinmicros"] == "false"
-    assert headers["skipreportheader"] == headers["skipreportsummary"] == "true"
+    assert headers["skipreportheader"] == "true"
+    assert headers["skipreportsummary"] == "false"
     assert "gzip" in headers["accept-encoding"]
     assert all(item["IncludeVAT"] == "NO" for item in server.report_requests())
 
@@ -154,13 +155,15 @@ def test_border_date_brings_back_corrected_old_days(
 
 def test_check_uses_the_stored_timestamp(server: DirectServer, refresh: Refresh) -> None:
     refresh()
-    assert not [service for service, _, _ in server.requests if service == "changes"]
+    assert not [body for _, body, _ in server.requests if body.get("method") == "check"]
     server.now += dt.timedelta(hours=3)
     refresh()
     server.now += dt.timedelta(hours=3)
     refresh()
     stamps = [
-        body["params"]["Timestamp"] for service, body, _ in server.requests if service == "changes"
+        body["params"]["Timestamp"]
+        for service, body, _ in server.requests
+        if service == "changes" and body["method"] == "check"
     ]
     assert stamps == ["2026-11-20T09:00:00Z", "2026-11-20T12:00:00Z"]
 
@@ -174,7 +177,9 @@ def test_timestamp_is_not_moved_when_reports_fail(server: DirectServer, refresh:
     server.now += dt.timedelta(hours=3)
     refresh()
     stamps = [
-        body["params"]["Timestamp"] for service, body, _ in server.requests if service == "changes"
+        body["params"]["Timestamp"]
+        for service, body, _ in server.requests
+        if service == "changes" and body["method"] == "check"
     ]
     assert stamps == ["2026-11-20T09:00:00Z"] * 2
 
@@ -193,7 +198,10 @@ def test_deleted_campaign_becomes_a_tombstone(
 def test_campaigns_are_paged_by_limited_by(server: DirectServer) -> None:
     server.page_limit = 1
     with client_of(server) as client:
-        assert [[item["Id"] for item in page] for page in client.campaigns()] == [[111], [222]]
+        assert [[item["Id"] for item in page] for page in client.campaign_pages()] == [
+            [111],
+            [222],
+        ]
 
 
 def test_queued_report_is_polled_with_the_same_request(server: DirectServer) -> None:
@@ -236,7 +244,7 @@ def test_passing_errors_are_waited_out_in_services(server: DirectServer, code: i
         sleep=lambda _: None,
     )
     with client:
-        assert [len(page) for page in client.campaigns()] == [2]
+        assert len(client.campaigns()) == 2
 
 
 @pytest.mark.parametrize(
@@ -249,7 +257,7 @@ def test_refused_credentials_say_what_to_do(
 ) -> None:
     server.faults["campaigns"] = [Answer(status, error_body(code, "No"))]
     with client_of(server) as client, pytest.raises(AuthenticationError, match=action) as caught:
-        list(client.campaigns())
+        client.campaigns()
     assert server.token not in str(caught.value)
 
 
@@ -305,6 +313,32 @@ def test_gzip_answers_are_read(server: DirectServer) -> None:
         assert len(client.daily_report(dt.date(2026, 11, 1), dt.date(2026, 11, 1))) == 1
 
 
+def test_a_report_without_its_last_line_is_asked_for_again(server: DirectServer) -> None:
+    server.spend = {("2026-11-01", 111): ("1", "1", "1.00"), ("2026-11-02", 111): ("1", "1", "2")}
+    names = "Date\tCampaignId\tCampaignName\tImpressions\tClicks\tCost\n"
+    torn = f"{names}2026-11-01\t111\tSearch\t1\t1\t1.00\n"
+    twice = f"{torn}2026-11-01\t111\tSearch\t1\t1\t1.00\nTotal rows: 2\n"
+    too_few = f"{torn}Total rows: 2\n"
+    kind = "text/tab-separated-values"
+    server.faults["reports"] = [Answer(200, body.encode(), kind) for body in (torn, too_few)]
+    with client_of(server) as client:
+        assert len(client.daily_report(dt.date(2026, 11, 1), dt.date(2026, 11, 2))) == 2
+    server.faults["reports"] = [Answer(200, twice.encode(), kind)] * 3
+    with client_of(server) as client, pytest.raises(SourceContractError, match="two rows"):
+        client.daily_report(dt.date(2026, 11, 1), dt.date(2026, 11, 2))
+
+
+def test_columns_are_found_by_name(server: DirectServer) -> None:
+    text = (
+        "Cost\tDate\tCampaignId\tClicks\tImpressions\tCampaignName\n"
+        "1.00\t2026-11-01\t111\t2\t3\tSearch\nTotal rows: 1\n"
+    )
+    server.faults["reports"] = [Answer(200, text.encode(), "text/tab-separated-values")]
+    with client_of(server) as client:
+        rows = client.daily_report(dt.date(2026, 11, 1), dt.date(2026, 11, 2))
+    assert rows == [("2026-11-01", "111", "Search", "3", "2", "1.00")]
+
+
 def test_rows_outside_the_window_are_refused(server: DirectServer) -> None:
     server.ignores_window = True
     server.spend = {("2026-10-01", 111): ("1", "1", "1.00")}
@@ -317,7 +351,7 @@ def test_html_answers_are_one_clear_error(server: DirectServer, status: int) -> 
     page = Answer(status, b"<html><body>proxy</body></html>", "text/html")
     server.faults["campaigns"] = [page] * 5
     with client_of(server) as client, pytest.raises(IngestError) as caught:
-        list(client.campaigns())
+        client.campaigns()
     assert "\n" not in str(caught.value)
 
 

@@ -170,6 +170,10 @@ def test_notes_tasks_and_metadata_lose_texts_and_people(privacy: Privacy) -> Non
     assert '"duration":60' in text
     assert '"call_status":4' in text
     assert "telephony" in text
+    as_text = {"id": 1, "params": {"duration": "60", "call_status": "4", "note": "60 лет Ивану"}}
+    assert scrubbed(privacy, "contact_notes", as_text) == (
+        '{"id":1,"params":{"duration":"60","call_status":"4","note":null}}'
+    )
     assert '"call_responsible":"501"' in scrubbed(
         privacy, "lead_notes", {"id": 1, "params": {"call_responsible": "501"}}
     )
