@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ingest.demo.planted import look_alikes, outcomes, records_kept, reps, simulation, stages
-from ingest.demo.planted.baseline import fit_reasons, put_right
+from ingest.demo.planted.baseline import fit_reasons, put_right, withdraw_documents
 from ingest.demo.planted.draft import Draft
 from ingest.demo.planted.plan import Plan
 from ingest.demo.planted.truth_tables import TruthTables
@@ -25,8 +25,9 @@ from ingest.demo.randomness import Streams
 from ingest.demo.tables import CompanyTables
 
 
-def _fit_reasons_again(plan: Plan) -> None:
-    """Let the reasons fit the calls as late answers have left them."""
+def _put_right_again(plan: Plan) -> None:
+    """Let documents and reasons fit what has become of the deals."""
+    withdraw_documents(plan.draft)
     fit_reasons(plan.draft, plan.rng("reasons_again"))
 
 
@@ -39,7 +40,7 @@ _PLANTERS = (
     outcomes.hand_over_in_vain,
     outcomes.abandon,
     outcomes.answer_slowly,
-    _fit_reasons_again,
+    _put_right_again,
     reps.plant_star,
     records_kept.qualify,
     look_alikes.plant_look_alikes,

@@ -49,10 +49,10 @@ def put_right(draft: Draft, streams: Streams) -> None:
     """Put the accidents of the world right."""
     _talks_are_talks(draft)
     _advance_is_waited_for(draft)
-    _documents_are_sent(draft, streams("planted.documents"))
-    _bills_are_paid_or_withdrawn(draft, streams("planted.bills"))
     _people_are_called(draft, streams("planted.calls"))
     _answers_come_soon(draft, streams("planted.answers"))
+    _documents_are_sent(draft, streams("planted.documents"))
+    _bills_are_paid_or_withdrawn(draft, streams("planted.bills"))
     fit_reasons(draft, streams("planted.reasons"))
 
 
@@ -139,6 +139,18 @@ def _documents_are_sent(draft: Draft, rng: np.random.Generator) -> None:
             sent_at=sent,
             sent_by=np.where(by > 0, by, draft.user_at(deal, sent)),
         )
+
+
+def withdraw_documents(draft: Draft) -> None:
+    """Take away what was sent for stages that deals now never reach."""
+    documents = draft["documents"]
+    owner = draft.deal_of("documents")
+    due = np.ones(len(documents), dtype=np.bool_)
+    for stage, kind in STAGE_DOCUMENT.items():
+        reached = np.append(draft.entry_rows(stage) >= 0, True)
+        in_sales = np.append(draft.deals["pipeline_id"] == story.SALES_PIPELINE_ID, False)
+        due &= reached[owner] | ~in_sales[owner] | ~documents.equals("kind", kind)
+    documents.take(due)
 
 
 def balances(draft: Draft) -> Ints:

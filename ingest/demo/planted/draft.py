@@ -27,6 +27,7 @@ _TIMES = {
     "notes": ("created_at",),
     "documents": ("sent_at",),
     "tasks": ("created_at", "due_at", "completed_at"),
+    "task_deadline_changes": ("changed_at", "from_due_at", "to_due_at"),
     "invoices": ("issued_at", "deleted_at"),
     "unsorted": ("resolved_at",),
 }
@@ -39,6 +40,7 @@ _EVIDENCE = {
     "notes": "created_at",
     "documents": "sent_at",
     "tasks": "created_at",
+    "task_deadline_changes": "changed_at",
     "invoices": "issued_at",
 }
 _REPLACED_AFTER = 6 * DAY
@@ -144,6 +146,12 @@ class Draft:
 
     def __init__(self, tables: CompanyTables) -> None:
         self.now = tables.now
+        ids = Frame("deals", tables.deals)["deal_id"]
+        low, high = (int(ids.min()), int(ids.max())) if len(ids) else (0, 0)
+        # Deals neither come nor go here, and a CRM's ids lie close together.
+        places = np.full(high - low + 1, -1, dtype=np.int64)
+        places[ids - low] = np.arange(len(ids))
+        self._places = low, places
         self._frames = {name: Frame(name, table) for name, table in tables.items()}
         self.moves.take(np.argsort(self.deal_of("stage_changes"), kind="stable"))
 
@@ -175,11 +183,10 @@ class Draft:
 
     def positions(self, deal_ids: Ints) -> Ints:
         """Return the positions of deals by their ids, -1 for what is no deal."""
-        ids = self.deals["deal_id"]
-        order = np.argsort(ids, kind="stable")
-        found = np.searchsorted(ids[order], deal_ids)
-        place = order[np.minimum(found, len(ids) - 1)]
-        return np.where(ids[place] == deal_ids, place, -1)
+        low, places = self._places
+        offset = deal_ids - low
+        known = (offset >= 0) & (offset < len(places))
+        return np.where(known, places[np.where(known, offset, 0)], -1)
 
     def deal_of(self, name: str) -> Ints:
         """Return, for each row of a table, the position of its deal or -1."""
@@ -188,6 +195,12 @@ class Draft:
         if name == "notes":
             of_lead = self["notes"].equals("entity_type", "lead")
             return np.where(of_lead, self.positions(self["notes"]["entity_id"]), -1)
+        if name == "task_deadline_changes":
+            tasks = self["tasks"]["task_id"]
+            order = np.argsort(tasks, kind="stable")
+            row = np.searchsorted(tasks[order], self[name]["task_id"])
+            of_change: Ints = self.deal_of("tasks")[order[row]]
+            return of_change
         return self.positions(self[name]["deal_id"])
 
     def invoice_deal(self) -> Ints:
@@ -276,8 +289,10 @@ class Draft:
             frame = self[name]
             stays = frame[at] <= limit[self.deal_of(name)]
             if name == "invoices":
-                kept = stays[self.invoice_of_payment()]
-                self["payments"].take(kept)
+                self["payments"].take(stays[self.invoice_of_payment()])
+            if name == "tasks":
+                moved = self["task_deadline_changes"]
+                moved.take(np.isin(moved["task_id"], frame["task_id"][stays]))
             frame.take(stays)
         self.moves.take(self.moves["changed_at"] <= limit[self.move_deal()])
 

@@ -136,6 +136,7 @@ def _mark_payments(plan: Plan) -> None:
         & (moves["changed_by"] == 0)
         & (paid[owner] <= moves["changed_at"])
         & (lag < 600)
+        & ~plan.taken[owner]
     )
     plan.record.items(
         "late_recording",

@@ -27,6 +27,7 @@ WORKED_CHANNEL, FAILED_CHANNEL = "seo", "marketplace"
 MEASURED_WITHIN_DAYS = 30
 # What was left alone this long ago stays alone.
 _LONG_AGO = 21 * DAY
+_KNOWN_YIELDS = 3
 
 
 def waste_campaign(plan: Plan) -> None:
@@ -127,6 +128,10 @@ def answer_slowly(plan: Plan) -> None:
     draft.stretch(
         *(draft.per_deal(slow, values) for values in (begin, end, new_begin, end)),
     )
+    # What was sent before the first word was sent after it, too.
+    documents = draft["documents"]
+    spoken = np.append(draft.per_deal(slow, new_begin), NULL)[draft.deal_of("documents")]
+    documents["sent_at"] = np.maximum(documents["sent_at"], spoken)
     amount = plan.would_be_amount()
     won = slow[draft.is_won()[slow]]
     lost = plan.lose_somewhere("slow_first_response", pick_some(rng, won, round(effect * len(won))))
@@ -324,7 +329,7 @@ def record_yields(plan: Plan) -> None:
         return
     made = attempts(plan.draft)
     leads = ripe_leads(plan.draft)[made.deal]
-    for number in range(1, 5):
+    for number in range(1, _KNOWN_YIELDS + 1):
         tried = leads & made.is_open & (made.number == number)
         if tried.sum():
             plan.record.size(

@@ -181,7 +181,7 @@ def assist(plan: Plan) -> None:
     chosen, rows = chosen[kept], rows[kept]
     before = rng.integers(6 * 3600, 9 * DAY, len(rows))
     begins, _ = plan.span()
-    at = visits["visited_at"][rows] - before
+    at = np.minimum(visits["visited_at"][rows], deals["created_at"][chosen]) - before
     inside = at >= begins
     chosen, rows, at = chosen[inside], rows[inside], at[inside]
     others = rng.integers(0, len(visits), 2 * len(rows))

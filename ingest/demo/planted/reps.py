@@ -22,6 +22,7 @@ _AUTHORS = {
     "notes": ("created_by",),
     "documents": ("sent_by",),
     "tasks": ("user_id", "created_by"),
+    "task_deadline_changes": ("changed_by",),
     "invoices": ("created_by",),
 }
 
