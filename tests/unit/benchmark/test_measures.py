@@ -30,6 +30,7 @@ ANSWERED = {
     "deal_kind_continuation",
     "deal_kind_duplicate",
     "deal_kind_test",
+    "same_customer",
     "deal_channel",
     "channel_sold",
     "assisting_channel",
@@ -101,7 +102,9 @@ def test_the_marts_still_answer_what_they_answered():
         measure.measure_id
         for measure in MEASURES
         if all(
-            set(names) <= promised.get(table, set()) for table, names in measure.ours.needs.items()
+            set(names) <= promised.get(table, set())
+            for table, names in measure.ours.needs.items()
+            if table.startswith("marts.")
         )
     }
     assert answered >= ANSWERED

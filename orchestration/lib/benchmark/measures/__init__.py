@@ -1,5 +1,6 @@
 """Every measure of the benchmark, in the order it is printed."""
 
+from orchestration.lib.benchmark import identity
 from orchestration.lib.benchmark.measure import Measure
 from orchestration.lib.benchmark.measures import (
     deals,
@@ -15,6 +16,7 @@ from orchestration.lib.benchmark.measures import (
 MEASURES: tuple[Measure, ...] = (
     *funnel.MEASURES,
     *deals.MEASURES,
+    *identity.MEASURES,
     *marketing.MEASURES,
     *sales.MEASURES,
     *money.MEASURES,
