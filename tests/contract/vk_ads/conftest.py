@@ -66,14 +66,13 @@ def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def refresh(environment: dict[str, str], empty_warehouse: Path) -> Refresh:
-    """Return a load that writes what the source yields without dlt, which takes most of a load."""
+def refresh(environment: dict[str, str], empty_warehouse: Path) -> Iterator[Refresh]:
+    """Yield a load that writes what the source yields without dlt, which takes most of a load."""
+    warehouse = Home(Path(environment["VORONKA_HOME"])).warehouse
 
     def run() -> LoadSummary:
         settings = load_settings(environment)
         home, loaded = settings.home, LoadRun("vk_ads")
-        if not home.warehouse.exists():
-            shutil.copy(empty_warehouse, home.warehouse)
         try:
             while True:
                 budget = ChunkBudget(loaded)
@@ -91,7 +90,10 @@ def refresh(environment: dict[str, str], empty_warehouse: Path) -> Refresh:
             "vk_ads", loaded.resources, (), 0.0, loaded.observed_until_at, tuple(loaded.warnings)
         )
 
-    return run
+    shutil.copy(empty_warehouse, warehouse)
+    # While one connection is open, the others of this process cost nothing.
+    with duckdb.connect(str(warehouse)):
+        yield run
 
 
 def _append(home: Home, items: list[Any]) -> None:

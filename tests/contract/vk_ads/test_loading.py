@@ -150,15 +150,15 @@ def test_at_most_200_ids_stand_in_a_request_and_lists_are_read_by_count(
     desk.show(
         spend(1111, "2026-11-19", "1.00"),
         spend(1310, "2026-11-19", "2.00"),
-        spend(1520, "2026-11-19", "3.00"),
-        plans=range(1111, 1521),
+        spend(1315, "2026-11-19", "3.00"),
+        plans=range(1111, 1316),
     )
     refresh()
-    assert {len(item["id"].split(",")) for item in desk.asked(DAY_PATH)} == {200, 10}
+    assert {len(item["id"].split(",")) for item in desk.asked(DAY_PATH)} == {200, 5}
     assert [row[2] for row in query(CURRENT)] == ["1.00", "2.00", "3.00"]
     offsets = [item["offset"] for item in desk.asked("/ad_plans.json") if item["limit"] == "50"]
-    assert offsets == [str(50 * page) for page in range(9)]
-    assert query("select count(*) from raw_vk_ads.banners") == [(1640,)]
+    assert offsets == [str(50 * page) for page in range(5)]
+    assert query("select count(*) from raw_vk_ads.banners") == [(820,)]
 
 
 def test_a_limit_that_the_server_cuts_skips_no_row(
@@ -346,7 +346,7 @@ def test_a_plan_lost_from_one_answer_is_asked_again(
 def test_a_list_that_moved_while_it_was_read_is_read_again(
     desk: Desk, refresh: Refresh, query: Query
 ) -> None:
-    desk.show(plans=120)
+    desk.show(plans=30)
 
     def shift(call: Call, real: Reply) -> Reply:
         body = orjson.loads(real.body)
@@ -354,11 +354,11 @@ def test_a_list_that_moved_while_it_was_read_is_read_again(
 
     desk.disturb("/ad_groups.json", shift)
     refresh()
-    assert query("select count(*) from raw_vk_ads.ad_groups") == [(240,)]
+    assert query("select count(*) from raw_vk_ads.ad_groups") == [(60,)]
 
 
 def test_a_page_sent_twice_doubles_nothing(desk: Desk, refresh: Refresh, query: Query) -> None:
-    desk.show(plans=120)
+    desk.show(plans=30)
     pages: list[Reply] = []
 
     def again(call: Call, real: Reply) -> Reply:
@@ -368,7 +368,7 @@ def test_a_page_sent_twice_doubles_nothing(desk: Desk, refresh: Refresh, query: 
     desk.disturb("/banners.json", again, times=3)
     refresh()
     assert query("select count(*), count(distinct record_id) from raw_vk_ads.banners") == [
-        (480, 480)
+        (120, 120)
     ]
 
 
