@@ -44,6 +44,7 @@ class MetricaOptions:
         counter_name: Its name.
         site: Its site.
         time_zone: Its zone: days and `dateTime` are told in it.
+        created_at: When it was made, ISO 8601; default: at its first visit.
         utc_column_offset_hours: What `dateTimeUTC` really is; the vendor documents UTC+3.
         requests_per_second: Requests per second and address; None: no limit. The vendor's: 10.
         requests_per_window: Requests per `window_seconds` and user; None: no limit. The vendor's
@@ -67,6 +68,7 @@ class MetricaOptions:
     counter_name: str = "Дубрава"
     site: str = "dubrava.example"
     time_zone: str = "Europe/Moscow"
+    created_at: str | None = None
     utc_column_offset_hours: int = 3
     requests_per_second: int | None = 10
     requests_per_window: int | None = 200
@@ -237,7 +239,7 @@ class MetricaServer:
             "site2": {"site": self.options.site, "domain": self.options.site},
             "type": "simple",
             "permission": "view",
-            "create_time": made.isoformat(),
+            "create_time": self.options.created_at or made.isoformat(),
             "time_zone_name": self.options.time_zone,
             "time_zone_offset": int(offset.total_seconds() // 60),
         }

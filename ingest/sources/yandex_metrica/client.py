@@ -521,7 +521,7 @@ def classifier(account: str, counter_id: str) -> Callable[[httpx.Response], Verd
             return Verdict("fatal", error=_html(response, account))
         if response.is_success:
             return Verdict("ok")
-        said = _said(response)
+        said, asked = _said(response), retry_after_seconds(response)
         # 420 is what older pages of the documentation name.
         if status in (420, 429):
             if is_order:
@@ -535,7 +535,7 @@ def classifier(account: str, counter_id: str) -> Callable[[httpx.Response], Verd
                 )
             return Verdict(
                 "wait",
-                retry_after_seconds(response) or _QUOTA_PAUSE_SECONDS,
+                _QUOTA_PAUSE_SECONDS if asked is None else asked,
                 RateLimitError(
                     f"the quota of requests is used up ({said})",
                     account=account,

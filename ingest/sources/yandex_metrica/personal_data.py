@@ -17,6 +17,7 @@ _MARKS = r"[\s().\-+\u00a0\u2010-\u2015]"
 # Cheap first look, also at what is packed as %40 or %2520: most addresses hold neither.
 _SUSPECT = re.compile(rf"@|%(?:25)*40|\d(?:\d|{_MARKS}|%(?:25)*[0-9A-Fa-f]{{2}}){{5,}}?\d")
 _PARTS = re.compile(r"([&;?#])")
+_PACKED_SPACE = re.compile(r"(?<=[\d)])\+(?=[\d(])")
 _LAYERS = 3
 
 
@@ -52,7 +53,8 @@ def url_masker(privacy: Privacy) -> Callable[[str], str]:
     def mask_value(value: str, *, only_plain: bool) -> str:
         text = value
         for _ in range(_LAYERS):
-            for candidate in (text, text.replace("+", " ")):
+            # Between digits a "+" is a packed space, before them it begins the number.
+            for candidate in (_PACKED_SPACE.sub(" ", text), text):
                 masked = privacy.mask_text(candidate, only_plain=only_plain)
                 if masked != candidate:
                     return quote(masked, safe=":/@ ").replace(" ", "+")

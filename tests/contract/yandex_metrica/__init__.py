@@ -1,0 +1,1 @@
+"""Yandex Metrica against a server of its protocol."""

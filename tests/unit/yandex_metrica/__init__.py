@@ -1,0 +1,1 @@
+"""Yandex Metrica without a server."""
