@@ -1,10 +1,12 @@
 """The dbt project as one set of Dagster assets, its tests as asset checks."""
 
+import contextlib
 import fcntl
 import hashlib
 import json
-import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib import metadata
@@ -24,10 +26,13 @@ from orchestration.lib.environment import (
 )
 from orchestration.lib.errors import DbtProjectError
 from orchestration.lib.progress import console
-from orchestration.lib.serving import MARTS_SCHEMA, ServeFolder
+from orchestration.lib.serving import MARTS_SCHEMA
 
 _PROJECT_FOLDERS = ("macros", "models", "seeds", "tests", "snapshots", "analyses")
 _FINGERPRINT_FILE = "manifest.fingerprint"
+# The newest parse of this project, shared by all homes.
+_PARSED_DIR = DBT_PROJECT_DIR / "target" / "parsed"
+_PARSED_FILES = ("partial_parse.msgpack", "manifest.json")
 
 
 class VoronkaDbt(DbtCliResource):
@@ -103,7 +108,7 @@ def project_fingerprint(project_dir: Path = DBT_PROJECT_DIR) -> str:
 
 
 def prepare_manifest(home: Home) -> Path:
-    """Return the manifest's path; `dbt parse` runs when it is missing or the project changed.
+    """Return the manifest's path; `dbt parse` runs when the project changed since any home's parse.
 
     Raises:
         DbtProjectError: The project does not parse.
@@ -117,23 +122,53 @@ def prepare_manifest(home: Home) -> Path:
         if manifest_is_fresh(home):
             return manifest
         fingerprint = project_fingerprint()
-        console().line("start", "parsing the models, once after each change of them")
         mark.unlink(missing_ok=True)
-        environment = dbt_environment(home, ServeFolder(home.serve_dir).build_file)
-        with applied(environment):
-            finished = subprocess.run(
-                [str(dbt_executable()), "--quiet", "--no-use-colors", "parse"],
-                env={**os.environ},
-                cwd=DBT_PROJECT_DIR,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        if finished.returncode != 0 or not manifest.exists():
-            words = " ".join((finished.stdout or finished.stderr).split())
-            raise DbtProjectError(f"The dbt project does not parse: {words[:600]}")
+        if not _take_parse(fingerprint, target):
+            _parse(home)
+            # Models edited meanwhile belong to no fingerprint.
+            if project_fingerprint() == fingerprint:
+                _keep_parse(fingerprint, target)
         mark.write_text(fingerprint)
     return manifest
+
+
+def _parse(home: Home) -> None:
+    console().line("start", "parsing the models, once after each change of them")
+    with applied(dbt_environment(home)):
+        finished = subprocess.run(
+            [str(dbt_executable()), "--quiet", "--no-use-colors", "parse"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if finished.returncode != 0 or not (home.dbt_target_dir / "manifest.json").exists():
+        words = " ".join((finished.stdout or finished.stderr).split())
+        raise DbtProjectError(f"The dbt project does not parse: {words[:600]}")
+
+
+def _take_parse(fingerprint: str, target: Path) -> bool:
+    """Copy what another home parsed; its profile is the same text, so dbt accepts it as its own."""
+    kept = _PARSED_DIR / fingerprint
+    try:
+        for name in _PARSED_FILES:
+            shutil.copyfile(kept / name, target / name)
+    except OSError:
+        return False
+    return True
+
+
+def _keep_parse(fingerprint: str, target: Path) -> None:
+    """Leave the parse beside the project for other homes, whole or not at all."""
+    with contextlib.suppress(OSError):
+        _PARSED_DIR.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_PARSED_DIR.parent) as scratch:
+            draft = Path(scratch) / fingerprint
+            draft.mkdir()
+            for name in _PARSED_FILES:
+                shutil.copyfile(target / name, draft / name)
+            for old in _PARSED_DIR.iterdir():
+                shutil.rmtree(old, ignore_errors=True)
+            draft.rename(_PARSED_DIR / fingerprint)
 
 
 def manifest_is_fresh(home: Home) -> bool:

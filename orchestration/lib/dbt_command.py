@@ -40,11 +40,11 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
     with refresh_lock(home.refresh_lock, new_run_id()):
         tidy_home(home)
         ensure_raw_tables(home)
-        build_file = ServeFolder(home.serve_dir).working_copy()
+        ServeFolder(home.serve_dir).make_working_copy()
         command = [str(dbt_executable()), *arguments]
         if arguments and arguments[0] in _WITH_VARS and "--vars" not in arguments:
             command += dbt_vars_arguments(settings)
-        with applied(dbt_environment(home, build_file)):
+        with applied(dbt_environment(home)):
             process = subprocess.Popen(command, cwd=DBT_PROJECT_DIR)
             remember_child(home, process.pid)
             try:
@@ -69,8 +69,8 @@ def write_docs(settings: Settings, folder: Path) -> Path:
     """
     with tempfile.TemporaryDirectory() as scratch:
         environment = {
-            **dbt_environment(settings.home, Path(scratch) / "build.duckdb"),
-            "VORONKA_WAREHOUSE": str(Path(scratch) / "warehouse.duckdb"),
+            **dbt_environment(settings.home),
+            "VORONKA_HOME": scratch,
             "DBT_TARGET_PATH": str(Path(scratch) / "target"),
             "DBT_LOG_PATH": str(Path(scratch) / "logs"),
         }

@@ -40,18 +40,15 @@ def dagster_environment(home: Home) -> dict[str, str]:
     }
 
 
-def dbt_environment(home: Home, serve_file: Path) -> dict[str, str]:
-    """Return the variables the dbt profile reads.
+def dbt_environment(home: Home) -> dict[str, str]:
+    """Return the variables under which dbt works on a home.
 
     Args:
         home: The home whose warehouse dbt builds in.
-        serve_file: The file that receives the marts.
     """
     return {
         **QUIET,
         "VORONKA_HOME": str(home.root),
-        "VORONKA_WAREHOUSE": str(home.warehouse),
-        "VORONKA_SERVE_FILE": str(serve_file),
         "DBT_PROJECT_DIR": str(DBT_PROJECT_DIR),
         "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
         "DBT_TARGET_PATH": str(home.dbt_target_dir),
@@ -81,8 +78,8 @@ def dbt_vars_arguments(settings: Settings) -> list[str]:
 
 
 def dbt_executable() -> Path:
-    """Return the dbt command installed beside this Python, whatever PATH says."""
-    return Path(sys.executable).parent / "dbt"
+    """Return the command that runs dbt inside a home, installed beside this Python."""
+    return Path(sys.executable).parent / "voronka-dbt"
 
 
 @contextmanager

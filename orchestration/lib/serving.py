@@ -57,7 +57,7 @@ class ServeFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        # dbt reads the path from its profile; a new path each run would throw its parse cache away.
+        # dbt's profile names this path; a new one each run would throw its parse cache away.
         self.build_file = folder / "build.duckdb"
         self.public_file = folder / "voronka.duckdb"
         self.state_file = folder / "state.json"
@@ -83,13 +83,12 @@ class ServeFolder:
         _remove_database(self.build_file)
         return self.build_file
 
-    def working_copy(self) -> Path:
-        """Return the path to build into, holding a copy of what is published."""
+    def make_working_copy(self) -> None:
+        """Put a copy of what is published where dbt builds."""
         build_file = self.new_serve_file()
         current = self.state().current
         if current is not None and self.path_of(current).exists():
             shutil.copyfile(self.path_of(current), build_file)
-        return build_file
 
     def audit(self, expected_tables: Iterable[str]) -> dict[str, int]:
         """Checkpoint the built file and return its row counts.

@@ -55,7 +55,7 @@ def refresh_session(run_id: str, instance: "DagsterInstance | None") -> Iterator
         serve = ServeFolder(home.serve_dir)
         check_disk_space(home.root, home.warehouse, serve)
         stack.enter_context(applied(dagster_environment(home)))
-        stack.enter_context(applied(dbt_environment(home, serve.build_file)))
+        stack.enter_context(applied(dbt_environment(home)))
         if settings.is_demo:
             settings = stack.enter_context(demo_sources(settings))
         yield Session(run_id=run_id, settings=settings, serve=serve)

@@ -21,7 +21,7 @@ import duckdb
 
 from ingest.config import load_settings
 from ingest.loading import ensure_raw_tables
-from orchestration.lib.environment import DBT_PROJECT_DIR, dbt_environment, dbt_executable
+from orchestration.lib.environment import dbt_environment, dbt_executable
 
 CHANGES_PER_DEAL = 10
 TOUCHES_PER_DEAL = 5
@@ -149,8 +149,7 @@ def _complete(connection: duckdb.DuckDBPyConnection, schema: str, account: str, 
 def dbt_environment_of(folder: Path) -> dict[str, str]:
     """Return the environment of dbt on the copy of the warehouse in a folder."""
     home = load_settings({"VORONKA_HOME": str(folder)}).home
-    home.serve_dir.mkdir(parents=True, exist_ok=True)
-    return dict(os.environ) | dbt_environment(home, home.serve_dir / "voronka_bench.duckdb")
+    return dict(os.environ) | dbt_environment(home)
 
 
 def dbt(folder: Path, *arguments: str) -> float:
@@ -158,7 +157,6 @@ def dbt(folder: Path, *arguments: str) -> float:
     started = time.monotonic()
     done = subprocess.run(
         [str(dbt_executable()), *arguments],
-        cwd=DBT_PROJECT_DIR,
         env=dbt_environment_of(folder),
         capture_output=True,
         text=True,
@@ -197,7 +195,7 @@ def plain(folder: Path) -> int:
 
     for key in models:
         visit(key)
-    serve_file = home.serve_dir / "voronka_bench.duckdb"
+    serve_file = home.serve_dir / "build.duckdb"
     with duckdb.connect(str(home.warehouse)) as connection:
         connection.execute(
             "set memory_limit = '4GB'; set threads = 2; set TimeZone = 'UTC'; set preserve_insertion_order = false"
