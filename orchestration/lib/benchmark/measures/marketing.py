@@ -33,6 +33,7 @@ _CARD_CHANNELS = """
             where
                 lower(coalesce(leads.utm_source, '')) like replace(utm_source, '*', '%')
                 and lower(coalesce(leads.utm_medium, '')) like replace(utm_medium, '*', '%')
+                and declared_channel = '*'
                 and coalesce(leads.utm_source, leads.utm_medium) is not null
             order by channel_map.priority
             limit 1
@@ -42,7 +43,13 @@ _CARD_CHANNELS = """
 """
 _CARD_NEEDS = {
     **LEADS,
-    "staging.stg_company__channel_map": ("utm_source", "utm_medium", "channel", "priority"),
+    "staging.stg_company__channel_map": (
+        "utm_source",
+        "utm_medium",
+        "declared_channel",
+        "channel",
+        "priority",
+    ),
 }
 # Where nobody mapped them, visits keep the product's own words for two channels.
 _COMPANY_WORD = (

@@ -6,28 +6,34 @@ from orchestration.lib.benchmark.measures.needs import EVENTS, LEADS, LOSS_REASO
 _STAGING = {**LEADS, **EVENTS}
 _NOTES = {**LEADS, **NOTES}
 
-# Calls of the card itself and of its contact, as the notes tell them.
-CALLS = """
-    select
-        leads.record_id as deal_id,
-        leads.created_at as deal_created_at,
-        to_timestamp(json_extract_string(notes.payload, '$.created_at')::bigint)::timestamp
-            as called_at,
-        json_extract_string(notes.payload, '$.note_type') as note_type,
-        json_extract_string(notes.payload, '$.params.duration')::bigint as duration_seconds
-    from (
-        select 'lead' as owner, payload from raw_amocrm.lead_notes
-        union all
-        select 'contact' as owner, payload from raw_amocrm.contact_notes
-    ) as notes
-    inner join staging.stg_amocrm__leads as leads
-        on
-            json_extract_string(notes.payload, '$.entity_id')
-            = case notes.owner when 'lead' then leads.record_id else leads.main_contact_id end
-    where
-        json_extract_string(notes.payload, '$.note_type') in ('call_in', 'call_out')
-        and to_timestamp(json_extract_string(notes.payload, '$.created_at')::bigint)::timestamp
-        >= leads.created_at
+_NOTE = """
+    json_extract_string(payload, '$.entity_id') as entity_id,
+    json_extract_string(payload, '$.note_type') as note_type,
+    to_timestamp(json_extract_string(payload, '$.created_at')::bigint)::timestamp as called_at
+"""
+# Calls after a deal was made, of its card and of its contact.
+CALLS = f"""
+    with lead_calls as (
+        select {_NOTE} from raw_amocrm.lead_notes
+    ),
+
+    contact_calls as (
+        select {_NOTE} from raw_amocrm.contact_notes
+    ),
+
+    leads as (
+        select record_id, main_contact_id, created_at from staging.stg_amocrm__leads
+    )
+
+    select leads.record_id as deal_id, leads.created_at, note_type, called_at
+    from lead_calls
+    inner join leads on lead_calls.entity_id = leads.record_id
+    where note_type in ('call_in', 'call_out') and called_at >= leads.created_at
+    union all
+    select leads.record_id as deal_id, leads.created_at, note_type, called_at
+    from contact_calls
+    inner join leads on contact_calls.entity_id = leads.main_contact_id
+    where note_type in ('call_in', 'call_out') and called_at >= leads.created_at
 """
 
 
@@ -128,8 +134,8 @@ SLOW_WALL_CLOCK = Way(
     select deal_id
     from ({CALLS})
     where note_type = 'call_out'
-    group by deal_id, deal_created_at
-    having min(called_at) > deal_created_at + interval 1 hour
+    group by deal_id, created_at
+    having min(called_at) > created_at + interval 1 hour
     """,
     _NOTES,
 )
@@ -146,17 +152,16 @@ NEVER_CALLED = Way(
     },
 )
 NO_CALL_ON_CARD = Way(
-    """
-    select leads.record_id
-    from staging.stg_amocrm__leads as leads
-    where
-        not exists (
-            select 1
-            from raw_amocrm.lead_notes as notes
-            where
-                json_extract_string(notes.payload, '$.entity_id') = leads.record_id
-                and json_extract_string(notes.payload, '$.note_type') in ('call_in', 'call_out')
-        )
+    f"""
+    with called as (
+        select distinct entity_id
+        from (select {_NOTE} from raw_amocrm.lead_notes)
+        where note_type in ('call_in', 'call_out')
+    )
+
+    select record_id
+    from staging.stg_amocrm__leads
+    anti join called on record_id = entity_id
     """,
     _NOTES,
 )
@@ -325,17 +330,16 @@ MEASURES = (
         ),
         naive=Way(
             """
-            select leads.record_id
-            from staging.stg_amocrm__leads as leads
-            where
-                leads.status_id not in ('142', '143')
-                and not exists (
-                    select 1
-                    from raw_amocrm.tasks as tasks
-                    where
-                        json_extract_string(tasks.payload, '$.entity_id') = leads.record_id
-                        and json_extract_string(tasks.payload, '$.is_completed') = 'false'
-                )
+            with planned as (
+                select distinct json_extract_string(payload, '$.entity_id') as entity_id
+                from raw_amocrm.tasks
+                where json_extract_string(payload, '$.is_completed') = 'false'
+            )
+
+            select record_id
+            from staging.stg_amocrm__leads
+            anti join planned on record_id = entity_id
+            where status_id not in ('142', '143')
             """,
             {**LEADS, "raw_amocrm.tasks": ("payload",)},
         ),
