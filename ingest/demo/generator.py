@@ -200,7 +200,7 @@ class _Company:
         moves = {name: column[by_deal] for name, column in moves.items()}
         removed = int(story.STAGE_REMOVED_AT.timestamp()) + story.MOSCOW_OFFSET_SECONDS
         return deals, through_removed_stage(
-            self.streams("removed_stage"), moves, deals["entered"], removed
+            self.streams("removed_stage"), self.calendar, moves, deals["entered"], removed
         )
 
     def _frame(self, created: Ints, **columns: Any) -> dict[str, Any]:
@@ -320,7 +320,7 @@ class _Company:
         total = len(source)
         in_own_pipeline = rng.random(total) < 0.72
         # A rep puts some into the pipeline of new requests first.
-        moved = created + rng.integers(300, 3000, total)
+        moved = self.calendar.snap(created + rng.integers(300, 3000, total), rng)
         misplaced = (
             in_own_pipeline & (rng.random(total) < story.MOVED_PIPELINE_SHARE) & (moved < self.end)
         )
@@ -388,9 +388,9 @@ class _Company:
             place=steps.place,
             last_moved=steps.last_moved,
         )
-        # Nobody pays for a complaint, so no robot closes it.
-        nobody = np.zeros(len(steps.moves["deal"]), dtype=np.bool_)
-        return frame, {**steps.moves, "by_robot": nobody}
+        # Nobody pays for a complaint, so no robot settles it.
+        by_robot = steps.moves["by_robot"] & (steps.moves["target"] != WON)
+        return frame, {**steps.moves, "by_robot": by_robot}
 
     def _continued(
         self, new: dict[str, Any], walked: Walk, wanted: int

@@ -102,7 +102,11 @@ def previous_moments(moves: dict[str, Any], entered: Ints) -> Ints:
 
 
 def through_removed_stage(
-    rng: np.random.Generator, moves: dict[str, Any], entered: Ints, removed_local: int
+    rng: np.random.Generator,
+    calendar: WorkingTime,
+    moves: dict[str, Any],
+    entered: Ints,
+    removed_local: int,
 ) -> dict[str, Any]:
     """Return the moves with a stop at the stage that was given up at a moment.
 
@@ -110,16 +114,17 @@ def through_removed_stage(
     """
     came = previous_moments(moves, entered)
     offered, agreed = 3, 4
+    middle = calendar.snap(came + (moves["moved"] - came) // 2, rng)
     stops = (
         (moves["source"] == offered)
         & ((moves["target"] == agreed) | (moves["target"] == LOST))
         & (moves["moved"] < removed_local)
-        & (moves["moved"] - came > 7200)
+        & (middle < moves["moved"])
+        & (middle > came)
         & (rng.random(len(came)) < story.REMOVED_STAGE_SHARE)
     )
     who = np.flatnonzero(stops)
-    middle = came[who] + (moves["moved"][who] - came[who]) // 2
-    extra = moves_of(moves["deal"][who], middle, offered, REMOVED)
+    extra = moves_of(moves["deal"][who], middle[who], offered, REMOVED)
     changed = {**moves, "source": np.where(stops, REMOVED, moves["source"])}
     # An extra move stands right before the one it divides.
     place = np.concatenate([np.arange(len(came)) * 2 + 1, who * 2])

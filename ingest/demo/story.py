@@ -278,7 +278,7 @@ IDLE_CHANNELS = (0.24, 0.30, 0.20, 0.10, 0.13, 0.0, 0.03)
 TRACKED_CALL_SHARE = 0.5
 VK_LEAD_FORM_SHARE = 0.4
 # A tablet in the showroom on which customers of the shop fill in the site's form.
-TABLET_SHARE = 0.006
+TABLET_SHARE = 0.009
 LATE_VISIT_SHARE = 0.01
 FORM_GOAL, CALL_GOAL, CALCULATOR_GOAL = 301001, 301002, 301003
 

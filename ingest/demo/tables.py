@@ -147,7 +147,8 @@ SCHEMAS: dict[str, pa.Schema] = {
         merged_at=_I,
     ),
     # Rows of one deal stand in the order they happened. published_at: when the event feed first
-    # shows the change (later than changed_at for a late event). changed_by 0: a robot.
+    # shows the change (later than changed_at for a late event, null for one it never shows).
+    # changed_by 0: a robot.
     "stage_changes": _schema(
         deal_id=_I,
         changed_at=_I,
@@ -208,8 +209,8 @@ SCHEMAS: dict[str, pa.Schema] = {
     ),
     # What was sent to the client: evidence of a stage beside the card. kind: offer, contract, act.
     "documents": _schema(document_id=_I, deal_id=_I, kind=_S, sent_at=_I, sent_by=_I),
-    # task_type: call, meeting. created_by 0: a robot. due_at is that at creation; the table of moved
-    # deadlines moves it.
+    # task_type: call, meeting. created_by 0: a robot. due_at is that at creation; the next table
+    # moves it.
     "tasks": _schema(
         task_id=_I,
         deal_id=_I,

@@ -17,7 +17,7 @@ from ingest.demo.http import Call, Reply
 
 @pytest.fixture(scope="session")
 def firm() -> CompanyTables:
-    return DemoCompany(months=4, leads=1200).tables()
+    return DemoCompany(months=4, leads=1200).world()
 
 
 class Amo:

@@ -17,7 +17,8 @@ DAY = 86_400
 
 
 def column(table: Any, name: str) -> list[Any]:
-    return table.column(name).to_pylist()
+    found: list[Any] = table.column(name).to_pylist()
+    return found
 
 
 def test_pages_are_byte_identical_on_two_runs() -> None:
@@ -462,3 +463,243 @@ def test_notes_are_filtered_by_type(amo: Callable[..., Amo]) -> None:
     got = amo().all("contacts/notes", **{"filter[note_type][]": "call_in", "limit": 250})
     assert {row["note_type"] for row in got} == {"call_in"}
     assert all(row["params"]["phone"].startswith("+7") for row in got)
+
+
+def merged_cards() -> CompanyTables:
+    return CompanyTables.build(
+        now=90_000,
+        contacts=[
+            {
+                "contact_id": 1,
+                "phone": "+7 (916) 000-00-01",
+                "email": "a@mail.example",
+                "created_at": 1000,
+            },
+            {
+                "contact_id": 2,
+                "phone": "8 916 000 00 02",
+                "email": "a@mail.example",
+                "created_at": 2000,
+                "merged_into_contact_id": 1,
+                "merged_at": 50_000,
+            },
+            {"contact_id": 3, "phone": "89160000003", "created_at": 2000, "deleted_at": 60_000},
+        ],
+        deals=[
+            {"deal_id": 11, "created_at": 1000, "contact_id": 1, "responsible_user_id": 501},
+            {
+                "deal_id": 12,
+                "created_at": 2000,
+                "contact_id": 2,
+                "merged_into_deal_id": 11,
+                "merged_at": 50_000,
+            },
+            {"deal_id": 13, "created_at": 2500, "contact_id": 2},
+            {"deal_id": 14, "created_at": 2600, "contact_id": 3},
+        ],
+        calls=[{"call_id": 5, "contact_id": 2, "called_at": 3000, "user_id": 501}],
+    )
+
+
+def phones(record: dict[str, Any]) -> list[str]:
+    return [
+        value["value"]
+        for field in record["custom_fields_values"] or ()
+        if field["field_code"] == "PHONE"
+        for value in field["values"]
+    ]
+
+
+def linked(record: dict[str, Any], name: str) -> list[int]:
+    return [one["id"] for one in record["_embedded"][name]]
+
+
+def test_a_merged_contact_lives_on_in_the_survivor(amo: Callable[..., Amo]) -> None:
+    client = amo(merged_cards(), now=49_999)
+    before = {row["id"]: row for row in client.all("contacts", **{"with": "leads"})}
+    assert {number: phones(row) for number, row in before.items()} == {
+        1: ["+7 (916) 000-00-01"],
+        2: ["8 916 000 00 02"],
+        3: ["89160000003"],
+    }
+    assert linked(before[2], "leads") == [12, 13]
+
+    client.server.clock.set(50_000)
+    after = {row["id"]: row for row in client.all("contacts", **{"with": "leads"})}
+    assert set(after) == {1, 3}
+    assert phones(after[1]) == ["+7 (916) 000-00-01", "8 916 000 00 02"]
+    boxes = after[1]["custom_fields_values"][1]["values"]
+    assert [box["value"] for box in boxes] == ["a@mail.example"]
+    assert linked(after[1], "leads") == [11, 13]
+    assert after[1]["updated_at"] == 50_000
+    deals = {row["id"]: row for row in client.all("leads", **{"with": "contacts"})}
+    assert linked(deals[13], "contacts") == [1]
+    # What hung on the merged card hangs on the survivor.
+    assert [row["entity_id"] for row in client.all("contacts/notes")] == [1]
+    assert client.query("contacts/2", {}).status == 204
+
+
+def test_a_merged_deal_is_in_no_list_and_its_event_names_no_survivor(
+    amo: Callable[..., Amo],
+) -> None:
+    client = amo(merged_cards(), now=50_000)
+    assert {row["id"] for row in client.all("leads")} == {11, 13, 14}
+    assert client.query("leads", {"with": "only_deleted"}).status == 204
+    assert client.query("leads/12", {}).status == 204
+    survivor = next(row for row in client.all("leads") if row["id"] == 11)
+    assert (survivor["updated_at"], survivor["updated_by"]) == (50_000, 501)
+    merges = client.all("events", **{"filter[type]": "entity_merged"})
+    assert {(row["entity_type"], row["entity_id"]) for row in merges} == {
+        ("lead", 12),
+        ("contact", 2),
+    }
+    assert all(row["value_after"] == row["value_before"] == [] for row in merges)
+
+
+def test_a_deleted_contact_leaves_its_deals_alone(amo: Callable[..., Amo]) -> None:
+    client = amo(merged_cards(), now=60_000)
+    assert {row["id"] for row in client.all("contacts")} == {1}
+    deals = {row["id"]: row for row in client.all("leads", **{"with": "contacts"})}
+    assert linked(deals[14], "contacts") == []
+    gone = client.all("events", **{"filter[type]": "contact_deleted"})
+    assert [row["entity_id"] for row in gone] == [3]
+
+
+def test_stages_are_shown_as_they_are_called_at_the_moment(amo: Callable[..., Amo]) -> None:
+    tables = CompanyTables.build(
+        now=1000,
+        pipelines=[
+            {
+                "pipeline_id": 1,
+                "name": "Sales",
+                "stages": [
+                    {"stage_id": 11, "name": "Old", "position": 10, "valid_to_at": 500},
+                    {"stage_id": 11, "name": "New", "position": 10, "valid_from_at": 500},
+                    {"stage_id": 12, "name": "Given up", "position": 20, "valid_to_at": 700},
+                ],
+            }
+        ],
+    )
+    client = amo(tables, now=499)
+
+    def names() -> list[str]:
+        pipelines = orjson.loads(client.get("leads/pipelines").body)["_embedded"]["pipelines"]
+        return [stage["name"] for stage in pipelines[0]["_embedded"]["statuses"]][:-2]
+
+    assert names() == ["Old", "Given up"]
+    client.server.clock.set(500)
+    assert names() == ["New", "Given up"]
+    client.server.clock.set(700)
+    assert names() == ["New"]
+
+
+def test_documents_are_messages_of_a_service(firm: CompanyTables, amo: Callable[..., Amo]) -> None:
+    asked = {"filter[note_type][]": "extended_service_message", "limit": 250}
+    notes = amo().all("leads/notes", **asked)
+    assert len(notes) == firm.documents.num_rows
+    assert {row["params"]["service"] for row in notes} == {
+        "Документы: коммерческое предложение",
+        "Документы: договор",
+        "Документы: акт",
+    }
+    by_id = {row["document_id"]: row for row in firm.documents.to_pylist()}
+    for note in notes:
+        document = by_id[note["id"]]
+        assert (note["entity_id"], note["created_at"]) == (
+            document["deal_id"],
+            document["sent_at"],
+        )
+
+
+def test_a_failing_criterion_is_a_field_of_a_lost_deal(
+    firm: CompanyTables, amo: Callable[..., Amo]
+) -> None:
+    failing = dict(
+        zip(column(firm.deals, "deal_id"), column(firm.deals, "failing_criterion"), strict=True)
+    )
+    shown = 0
+    for row in amo().all("leads", limit=250):
+        fields = {field["field_name"]: field for field in row["custom_fields_values"] or ()}
+        criterion = fields.get("Причина нецелевого")
+        assert (criterion is not None) == (
+            failing[row["id"]] is not None and row["status_id"] == 143
+        )
+        if criterion is not None:
+            shown += 1
+            assert criterion["field_type"] == "select"
+    assert shown
+
+
+def test_a_moved_deadline_moves_the_task_and_leaves_an_event(amo: Callable[..., Amo]) -> None:
+    tables = CompanyTables.build(
+        now=9000,
+        deals=[{"deal_id": 1, "created_at": 100}],
+        tasks=[{"task_id": 7, "deal_id": 1, "created_at": 1000, "due_at": 5000, "user_id": 501}],
+        task_deadline_changes=[
+            {
+                "task_id": 7,
+                "changed_at": 4000,
+                "from_due_at": 5000,
+                "to_due_at": 8000,
+                "changed_by": 502,
+            }
+        ],
+    )
+    client = amo(tables, now=3999)
+    task = client.all("tasks")[0]
+    assert (task["complete_till"], task["updated_at"], task["updated_by"]) == (5000, 1000, 0)
+    assert client.all("leads")[0]["closest_task_at"] == 5000
+    client.server.clock.set(4000)
+    task = client.all("tasks")[0]
+    assert (task["complete_till"], task["updated_at"], task["updated_by"]) == (8000, 4000, 502)
+    assert client.all("leads")[0]["closest_task_at"] == 8000
+    (event,) = client.all("events", **{"filter[type]": "task_deadline_changed"})
+    assert (event["entity_type"], event["entity_id"]) == ("task", 7)
+    assert event["value_before"] == [{"task_deadline": {"timestamp": 5000}}]
+    assert event["value_after"] == [{"task_deadline": {"timestamp": 8000}}]
+
+
+def test_a_refund_takes_back_what_was_paid(amo: Callable[..., Amo]) -> None:
+    tables = CompanyTables.build(
+        now=9000,
+        deals=[{"deal_id": 1, "created_at": 100}],
+        invoices=[{"invoice_id": 5, "deal_id": 1, "amount": 100, "issued_at": 1000}],
+        payments=[
+            {"payment_id": 1, "invoice_id": 5, "paid_at": 2000, "amount": 40},
+            {"payment_id": 2, "invoice_id": 5, "paid_at": 3000, "amount": 60},
+            {"payment_id": 3, "invoice_id": 5, "paid_at": 4000, "amount": 10, "is_refund": True},
+            {"payment_id": 4, "invoice_id": 5, "paid_at": 5000, "amount": 90, "is_refund": True},
+        ],
+    )
+    client = amo(tables)
+    states = []
+    for moment in (1500, 2000, 3000, 4000, 5000):
+        client.server.clock.set(moment)
+        (element,) = client.all("catalogs/1209/elements")
+        fields = {
+            field["field_code"]: field["values"][0] for field in element["custom_fields_values"]
+        }
+        states.append((fields["BILL_STATUS"]["enum_code"], element["updated_at"]))
+        assert ("BILL_PAYMENT_DATE" in fields) == (fields["BILL_STATUS"]["enum_code"] == "paid")
+    assert states == [
+        ("created", 1000),
+        ("partially_paid", 2000),
+        ("paid", 3000),
+        ("partially_paid", 4000),
+        ("created", 5000),
+    ]
+
+
+def test_a_deal_moved_to_another_pipeline_names_both(
+    firm: CompanyTables, amo: Callable[..., Amo]
+) -> None:
+    moves = [
+        row
+        for row in amo().all("events", **{"filter[type]": "lead_status_changed", "limit": 100})
+        if row["value_before"][0]["lead_status"]["pipeline_id"]
+        != row["value_after"][0]["lead_status"]["pipeline_id"]
+    ]
+    assert moves
+    now_in = {row["id"]: row["pipeline_id"] for row in amo().all("leads", limit=250)}
+    last = moves[0]["value_after"][0]["lead_status"]["pipeline_id"]
+    assert now_in.get(moves[0]["entity_id"], last) == last
