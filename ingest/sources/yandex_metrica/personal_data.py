@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -19,6 +20,7 @@ _SUSPECT = re.compile(rf"@|%(?:25)*40|\d(?:\d|{_MARKS}|%(?:25)*[0-9A-Fa-f]{{2}})
 _PARTS = re.compile(r"([&;?#])")
 _PACKED_SPACE = re.compile(r"(?<=[\d)])\+(?=[\d(])")
 _LAYERS = 3
+_CACHED = 50_000
 
 
 def url_masker(privacy: Privacy) -> Callable[[str], str]:
@@ -39,6 +41,8 @@ def url_masker(privacy: Privacy) -> Callable[[str], str]:
         pieces = _PARTS.split(url)
         return "".join([mask_piece(piece) for piece in pieces])
 
+    # Marks and pages come again and again, only the names of clicks do not.
+    @lru_cache(_CACHED)
     def mask_piece(piece: str) -> str:
         if _SUSPECT.search(piece) is None:
             return piece
