@@ -43,6 +43,7 @@ CHUNK_ROWS = 200_000
 CHUNK_SECONDS = 60.0
 _FLUSH_ROWS = 20_000
 _QUEUED_BATCHES = 64
+_OPENING = threading.Lock()
 _LOADS_COLUMNS = (
     "load_id varchar not null, schema_name varchar, status bigint not null, "
     "inserted_at timestamp with time zone not null, schema_version_hash varchar"
@@ -487,7 +488,9 @@ class StoredState:
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with open_warehouse(self._warehouse) as connection:
+        # Windows are read by several threads, and DuckDB refuses to open a file in one of them
+        # while another is closing it.
+        with _OPENING, open_warehouse(self._warehouse) as connection:
             yield connection
 
 
