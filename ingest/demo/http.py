@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from itertools import pairwise
 from typing import Any, Protocol
 
 from starlette.applications import Starlette
@@ -18,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+_IDLE_SECONDS = 2.0
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -122,21 +124,33 @@ class Statistics:
         self._bytes += size
 
     def summary(self) -> dict[str, Any]:
-        """Return counts by status and path, bytes, and the busiest second."""
+        """Return counts by status and path, bytes, and how busy the busiest times were.
+
+        `idle_seconds` adds up the pauses of more than two seconds: then the client had other work.
+        """
         moments = list(self._moments)
-        busiest = first = 0
-        for last, moment in enumerate(moments):
-            while moment - moments[first] >= 1.0:
-                first += 1
-            busiest = max(busiest, last - first + 1)
+        gaps = [later - earlier for earlier, later in pairwise(moments)]
         return {
             "requests": sum(self._statuses.values()),
             "by_status": {str(status): count for status, count in sorted(self._statuses.items())},
             "by_path": dict(sorted(self._paths.items())),
             "bytes": self._bytes,
-            "busiest_second": busiest,
+            "busiest_second": _busiest(moments, 1.0),
+            "busiest_ten_seconds": _busiest(moments, 10.0),
+            "busiest_five_minutes": _busiest(moments, 300.0),
+            "idle_seconds": sum(gap for gap in gaps if gap > _IDLE_SECONDS),
             "first_to_last_seconds": moments[-1] - moments[0] if moments else 0.0,
         }
+
+
+def _busiest(moments: list[float], seconds: float) -> int:
+    """Return the greatest number of moments in any span of so many seconds."""
+    busiest = first = 0
+    for last, moment in enumerate(moments):
+        while moment - moments[first] >= seconds:
+            first += 1
+        busiest = max(busiest, last - first + 1)
+    return busiest
 
 
 class RateWindow:
