@@ -26,7 +26,6 @@ CURRENT_USER_ID = 8101001
 INVOICES_CATALOG_ID = 12091
 DIRECT_LOGIN = "dubrava-direct"
 VK_LOGIN = "dubrava-vk"
-COUNTER_ID = 96114207
 SITE = "https://dubrava.example"
 
 

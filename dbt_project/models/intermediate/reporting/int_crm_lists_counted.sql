@@ -11,6 +11,16 @@ stages as (
 
 ),
 
+roles as (
+
+    select
+        mapped.stage_key,
+        mapped.pipeline_role
+    from {{ ref("int_pipeline_stages_mapped") }} as mapped
+    where mapped.is_current
+
+),
+
 accounts as (
 
     select * from {{ ref("int_accounts_unioned") }}
@@ -24,7 +34,8 @@ settings as (
 ),
 
 -- What a person sees who opens the CRM's list of deals with a filter: tests, duplicates and all,
--- but nothing deleted and nothing still unaccepted.
+-- but nothing deleted and nothing still unaccepted. Won is asked of the pipelines that sell: a
+-- closed complaint is no sale, whatever the CRM calls its last stage.
 listed as (
 
     select
@@ -32,7 +43,8 @@ listed as (
         deals.source_account_id,
         deals.deal_native_amount,
         deals.currency_code,
-        coalesce(stages.source_stage_category, deals.declared_outcome, 'open') = 'won' as is_won,
+        coalesce(stages.source_stage_category, deals.declared_outcome, 'open') = 'won'
+        and coalesce(roles.pipeline_role, 'sales') in ('sales', 'repeat') as is_won,
         {{ local_date("deals.created_at", "settings.time_zone") }} as created_date,
         {{ local_date("deals.closed_at", "settings.time_zone") }} as closed_date,
         cast(
@@ -56,6 +68,7 @@ listed as (
             deals.source_system = accounts.source_system
             and deals.source_account_id = accounts.source_account_id
     left join stages on deals.stage_key = stages.stage_key
+    left join roles on deals.stage_key = roles.stage_key
     cross join settings
     where
         not deals.is_deleted
