@@ -1286,7 +1286,7 @@ class _Events:
             entity_code = self.ENTITIES.index(entity) if isinstance(entity, str) else entity[rows]
             author = np.zeros(count, dtype=np.int64) if by is None else integers(table, by, 0)
             created = integers(table, at)
-            published = created if shown is None else np.maximum(created, integers(table, shown, 0))
+            published = created if shown is None else np.maximum(created, integers(table, shown))
             parts.append(
                 (
                     self.TYPES.index(kind),

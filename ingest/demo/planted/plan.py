@@ -41,6 +41,7 @@ class Plan:
     def __post_init__(self) -> None:
         self.assisted: Ints = np.zeros(0, dtype=np.int64)
         self.taken: Flags = np.zeros(len(self.draft.deals), dtype=np.bool_)
+        self.star = -1
         self.time = BusinessTime(self.draft)
         self.calendar = self.time.calendar
 

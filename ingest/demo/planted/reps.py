@@ -14,6 +14,7 @@ from ingest.demo.sales import pick_some
 
 # Deals of this age are mostly decided.
 _DECIDED_DAYS = 60
+_LEAST_REQUESTS = 20
 _AUTHORS = {
     "stage_changes": ("changed_by",),
     "amount_changes": ("changed_by",),
@@ -88,6 +89,7 @@ def plant_star(plan: Plan) -> None:
     if len(reps) < 2 or not decided.any():
         return
     star = int(reps[int(rng.integers(len(reps)))])
+    plan.star = star
     won = draft.is_won() & decided
     mine, others = decided & (owner == star), decided & np.isin(owner, reps) & (owner != star)
     my_count, other_count = max(1, int(mine.sum())), max(1, int(others.sum()))
@@ -141,24 +143,31 @@ def record_regression(plan: Plan) -> None:
     draft = plan.draft
     decided = _decided(draft)
     reps = _steady_reps(draft)
+    reps = reps[reps != plan.star]
     first, _ = plan.span()
     period = (local_day(draft.deals["created_at"]) - local_day(np.array([first]))[0]) // 30
     owner = draft.deals["responsible_user_id"]
     won = draft.is_won()
     best: tuple[float, int, int, float, float, int, int] | None = None
-    for number in range(int(period[decided].max(initial=0))):
+    # The last month compared is old enough to be decided.
+    months = (draft.now - _DECIDED_DAYS * DAY - first) // (30 * DAY) - 1
+    for number in range(months):
+        rates = []
         for rep in reps:
             before = decided & (owner == rep) & (period == number)
             after = decided & (owner == rep) & (period == number + 1)
-            if before.sum() < 20 or after.sum() < 20:
+            if before.sum() < _LEAST_REQUESTS or after.sum() < _LEAST_REQUESTS:
                 continue
-            rates = float(won[before].mean()), float(won[after].mean())
-            change = rates[1] - rates[0]
-            if best is None or change > best[0]:
-                best = (change, number, int(rep), *rates, int(before.sum()), int(after.sum()))
+            sizes = int(before.sum()), int(after.sum())
+            rates.append((float(won[before].mean()), float(won[after].mean()), int(rep), *sizes))
+        if not rates:
+            continue
+        was, became, rep, before_n, after_n = min(rates)
+        if best is None or became - was > best[0]:
+            best = (became - was, number, rep, was, became, before_n, after_n)
     if best is None or best[0] <= 0:
         return
-    change, number, rep, before_rate, after_rate, before_n, after_n = best
+    _, number, rep, before_rate, after_rate, before_n, after_n = best
     starts = first + (number + 1) * 30 * DAY
     plan.record.items(
         "hypothesis_regression",
