@@ -1,5 +1,6 @@
 """Running the refresh job inside the command, recorded in the storage the UI reads."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,22 +26,38 @@ def open_instance(dagster_dir: Path) -> Iterator[DagsterInstance]:
     """Open Dagster's storage of this home.
 
     Raises:
-        StorageError: The storage is broken; data and published files are not touched by that.
+        StorageError: The storage is broken or its disk is full; data and published files are not
+            touched by that.
     """
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
     try:
         dagster_dir.mkdir(parents=True, exist_ok=True)
         instance = DagsterInstance.get()
         instance.get_runs_count()
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
+        if _is_full(error):
+            raise _full_disk(dagster_dir) from None
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StorageError(
             f"the run history in {dagster_dir} cannot be opened ({reason})",
             action="Move that folder away and run again; only the history of runs is lost",
         ) from None
-    with instance, _light_commits():
-        yield instance
+    try:
+        with instance, _light_commits():
+            yield instance
+    except OperationalError as error:
+        if _is_full(error):
+            raise _full_disk(dagster_dir) from None
+        raise
+
+
+def _is_full(error: BaseException) -> bool:
+    return "disk is full" in str(error) or getattr(error, "errno", None) == errno.ENOSPC
+
+
+def _full_disk(folder: Path) -> StorageError:
+    return StorageError(f"no space left on the disk of {folder}", action="Free some, run again")
 
 
 @contextmanager
