@@ -1,3 +1,5 @@
 select * from {{ ref("int_yandex_direct__ad_campaigns_conformed") }}
 union all
+select * from {{ ref("int_vk_ads__ad_campaigns_conformed") }}
+union all
 select * from {{ ref("int_files__ad_campaigns_conformed") }}

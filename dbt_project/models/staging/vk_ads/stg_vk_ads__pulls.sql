@@ -1,0 +1,1 @@
+{{ known_pulls("raw_vk_ads") }}
