@@ -59,7 +59,8 @@ class AmoOptions:
         client_id: Of the OAuth integration, as the next two.
         client_secret: See client_id.
         redirect_uri: See client_id.
-        authorization_code: The code that can be exchanged once for a first pair of tokens.
+        authorization_code: The code that can be exchanged for a first pair of tokens.
+        consents: How many times it can; the vendor's is good once.
         access_token_seconds: Real life of an access token made by OAuth.
         access_token_requests: An access token made by OAuth dies after so many requests; None:
             never.
@@ -83,6 +84,7 @@ class AmoOptions:
     client_secret: str = "demo-integration-secret"  # noqa: S105 - opens nothing but the demo
     redirect_uri: str = "https://voronka.example/oauth"
     authorization_code: str = "demo-authorization-code"
+    consents: int = 1
     access_token_seconds: float = 86_400.0
     access_token_requests: int | None = None
     accept_long_lived_token: bool = True
@@ -124,7 +126,7 @@ class AmoServer:
         self._refusals = 0
         self._access: dict[str, tuple[float, int]] = {}
         self._refresh: set[str] = set()
-        self._code_used = False
+        self._consents_left = self.options.consents
         self._lists: dict[str, tuple[int, Records]] = {}
         self._selections: OrderedDict[tuple[Any, ...], _Selection] = OrderedDict()
         self._note_types: dict[str, NDArray[np.object_]] = {}
@@ -255,9 +257,9 @@ class AmoServer:
             )
         grant = body.get("grant_type")
         if grant == "authorization_code":
-            if self._code_used or body.get("code") != self.options.authorization_code:
+            if self._consents_left < 1 or body.get("code") != self.options.authorization_code:
                 return _problem(400, "Некорректный запрос", hint="Authorization code has expired")
-            self._code_used = True
+            self._consents_left -= 1
         elif grant == "refresh_token":
             if body.get("refresh_token") not in self._refresh:
                 return _problem(400, "Некорректный запрос", hint="Token has been revoked")

@@ -12,7 +12,9 @@ from ingest.config import Home, SourceRef, read_secret
 from ingest.errors import (
     AuthenticationError,
     ConfigurationError,
+    RateLimitError,
     SourceContractError,
+    UnreachableError,
 )
 from ingest.http import ApiClient, RateLimiter, RetryPolicy, Verdict, is_html
 from ingest.records import Record
@@ -20,6 +22,7 @@ from ingest.sources.amocrm.settings import AmocrmSettings
 from ingest.tokens import StoredToken, TokenPair, ask_for_token, json_object
 
 _READS_OF_A_MOVING_LIST = 4
+_REFRESH_ATTEMPTS = 3
 _IP_NOT_ALLOWED = 113
 
 
@@ -153,6 +156,7 @@ class RotatingToken(StoredToken):
         redirect_uri: str,
         account: str,
         clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """Look at the store; nothing is sent yet.
 
@@ -165,6 +169,7 @@ class RotatingToken(StoredToken):
             redirect_uri: As in the integration's settings.
             account: Source and label for messages.
             clock: Replaced in tests.
+            sleep: Replaced in tests.
         """
         super().__init__(
             store,
@@ -178,23 +183,27 @@ class RotatingToken(StoredToken):
         self._client_secret = client_secret
         self._first_refresh_token = refresh_token
         self._redirect_uri = redirect_uri
+        self._sleep = sleep
 
     def _obtained(self, stored: TokenPair | None) -> TokenPair:
         token = stored.refresh_token if stored is not None else self._first_refresh_token
-        response = ask_for_token(
-            self._url,
-            account=self._account,
-            json={
-                "client_id": self._client_id,
-                "client_secret": self._client_secret,
-                "grant_type": "refresh_token",
-                "refresh_token": token,
-                "redirect_uri": self._redirect_uri,
-            },
-        )
+        pause = RetryPolicy().first_pause_seconds
+        for attempt in range(1, _REFRESH_ATTEMPTS + 1):
+            # No answer may mean that the new pair is lost; asking again with the old token finds it
+            # out and harms nothing.
+            try:
+                response = self._asked(token)
+            except (UnreachableError, RateLimitError):
+                if attempt == _REFRESH_ATTEMPTS:
+                    raise
+            else:
+                if not is_html(response):
+                    break
+            self._sleep(pause * 2 ** (attempt - 1))
         if not response.is_success:
+            lost = ", or the answer that brought the next one was lost" if attempt > 1 else ""
             raise AuthenticationError(
-                f"the refresh token was used before, revoked or is too old"
+                f"the refresh token was used before, revoked or is too old{lost}"
                 f" (answer {response.status_code})",
                 account=self._account,
                 action="Give consent again in amoCRM and store the new refresh_token",
@@ -205,6 +214,19 @@ class RotatingToken(StoredToken):
             raise SourceContractError(
                 "the token refresh answered no token pair", account=self._account
             ) from None
+
+    def _asked(self, token: str) -> httpx.Response:
+        return ask_for_token(
+            self._url,
+            account=self._account,
+            json={
+                "client_id": self._client_id,
+                "client_secret": self._client_secret,
+                "grant_type": "refresh_token",
+                "refresh_token": token,
+                "redirect_uri": self._redirect_uri,
+            },
+        )
 
 
 def token_for(
