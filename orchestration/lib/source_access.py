@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ingest.config import COMPANY, FILES, Settings, SourceRef, require_secret
+from ingest.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ingest.http import RetryPolicy
@@ -22,6 +23,10 @@ def check_access(ref: SourceRef, settings: Settings) -> str:
         return _amocrm(ref, settings)
     if ref.name == "yandex_direct":
         return _yandex_direct(ref, settings)
+    if ref.name == "vk_ads":
+        return _vk_ads(ref, settings)
+    if ref.name == "yandex_metrica":
+        return _yandex_metrica(ref, settings)
     if ref.name == FILES:
         return _files(ref, settings)
     if ref.name == COMPANY:
@@ -51,6 +56,36 @@ def _yandex_direct(ref: SourceRef, settings: Settings) -> str:
     with DirectClient(options, token=token, account=str(ref), policy=_impatient()) as client:
         campaigns = next(client.campaigns(), [])
     return f"{options.url} lets us in ({len(campaigns)} campaigns)"
+
+
+def _vk_ads(ref: SourceRef, settings: Settings) -> str:
+    from ingest.sources.vk_ads.client import VkAdsClient
+    from ingest.sources.vk_ads.settings import VkAdsSettings
+
+    options = settings.options_of(ref, VkAdsSettings)
+    with VkAdsClient(ref, settings.home, options, policy=_impatient()) as client:
+        return f"{options.url} lets us in ({client.count_plans()} ad plans)"
+
+
+def _yandex_metrica(ref: SourceRef, settings: Settings) -> str:
+    from ingest.sources.yandex_metrica.client import MetricaClient
+    from ingest.sources.yandex_metrica.settings import YandexMetricaSettings
+
+    options = settings.options_of(ref, YandexMetricaSettings)
+    token = require_secret(settings.home, ref, "token")
+    names = []
+    for number in options.counter_id:
+        with MetricaClient(
+            options, number, token=token, account=str(ref), mark=b"", policy=_impatient()
+        ) as client:
+            names.append(str(client.counter().get("name") or number))
+    if not names:
+        raise ConfigurationError(
+            "counter_id is missing",
+            account=str(ref),
+            action="Set VORONKA_YANDEX_METRICA_COUNTER_ID to the counter's number",
+        )
+    return f"{options.url} lets us in ({', '.join(names)})"
 
 
 def _files(ref: SourceRef, settings: Settings) -> str:
