@@ -26,6 +26,7 @@ AMOCRM = "amocrm"
 # Lists of the account itself, the same in every block of a scaled company.
 _SHARED = frozenset({"account", "pipelines", "users", "loss_reasons"})
 _WINDOWED = frozenset({"keyset", "notes", "tasks", "events"})
+_PIECE_ROWS = 150_000
 _RENDERED_ROWS = 20_000
 
 
@@ -70,7 +71,7 @@ class AmocrmRaw:
             )
 
     def rows(self, pull_of: Callable[[str], str]) -> Iterator[tuple[str, pa.Table]]:
-        """Yield each list's rows, by raw table.
+        """Yield each list's rows in pieces, by raw table.
 
         Args:
             pull_of: Gives the pull id of a table.
@@ -78,7 +79,8 @@ class AmocrmRaw:
         for endpoint in ENDPOINTS:
             if self._block and endpoint.table in _SHARED:
                 continue
-            yield endpoint.table, self.table(endpoint, pull_of(endpoint.table))
+            for piece in self._pieces(endpoint, pull_of(endpoint.table)):
+                yield endpoint.table, piece
 
     def table(self, endpoint: Endpoint, pull_id: str) -> pa.Table:
         """Return the rows of one list.
@@ -87,23 +89,32 @@ class AmocrmRaw:
             endpoint: The list.
             pull_id: The pull that brings them.
         """
+        nothing = RECORD_SCHEMA.empty_table()
+        return pa.concat_tables([nothing, *self._pieces(endpoint, pull_id)])
+
+    def _pieces(self, endpoint: Endpoint, pull_id: str) -> Iterator[pa.Table]:
         if endpoint.table == "account":
-            return self._batches(endpoint, [dict(self._session.account)], pull_id)
+            yield self._batches(endpoint, [dict(self._session.account)], pull_id)
+            return
         if endpoint.table == "pipelines":
-            return self._batches(endpoint, self._account.pipelines(self._now), pull_id)
+            yield self._batches(endpoint, self._account.pipelines(self._now), pull_id)
+            return
         records = self._records(endpoint.table)
-        parts, left = self._columns.part(endpoint.table, records, self._landed(endpoint, records))
-        made = [
-            record_table(
-                part.ids,
-                part.cursors,
-                part.payloads,
-                account_id=self._session.account_id,
-                pull_id=pull_id,
-            )
-            for part in parts
-        ]
-        return pa.concat_tables([*made, self._rendered(endpoint, records, left, pull_id)])
+        positions = self._landed(endpoint, records)
+        for start in range(0, len(positions), _PIECE_ROWS):
+            piece = positions[start : start + _PIECE_ROWS]
+            parts, left = self._columns.part(endpoint.table, records, piece)
+            made = [
+                record_table(
+                    part.ids,
+                    part.cursors,
+                    part.payloads,
+                    account_id=self._session.account_id,
+                    pull_id=pull_id,
+                )
+                for part in parts
+            ]
+            yield pa.concat_tables([*made, self._rendered(endpoint, records, left, pull_id)])
 
     def rendered(self, endpoint: Endpoint, pull_id: str) -> pa.Table:
         """Return the rows of one list made record by record, the way its API makes them.

@@ -68,12 +68,16 @@ def integers(table: pa.Table, name: str, absent: int = NEVER) -> Ints:
 def event_ids(seed: int, created_at: Ints) -> list[str]:
     """Return an id per event: its time in front, sixteen arbitrary signs behind (as in a ULID)."""
     signs = np.frombuffer(_CROCKFORD.encode(), dtype=np.uint8)
-    shifts = np.arange(45, -1, -5)
-    front = ((created_at * 1000)[:, None] >> shifts) & 31
+    count, moment = len(created_at), created_at * 1000
+    text = np.empty((count, 26), dtype=np.uint8)
+    for place, shift in enumerate(range(45, -1, -5)):
+        text[:, place] = signs[(moment >> shift) & 31]
     rng = np.random.Generator(np.random.PCG64(seed))
-    behind = rng.integers(0, 32, (len(created_at), 16))
-    text = np.ascontiguousarray(signs[np.concatenate([front, behind], axis=1)])
-    found: list[str] = text.view("S26").ravel().astype(str).tolist()
+    text[:, 10:] = signs[rng.integers(0, 32, (count, 16))]
+    ends = np.arange(0, 26 * count + 1, 26, dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(text.tobytes())]
+    made: Any = pa.Array.from_buffers(pa.string(), count, buffers)
+    found: list[str] = made.to_pylist()
     return found
 
 

@@ -7,7 +7,9 @@ counts for nobody, as those of a killed load.
 
 from __future__ import annotations
 
+import re
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import blake2b
 from pathlib import Path
@@ -31,6 +33,8 @@ from ingest.records import (
 )
 
 _DIGEST_BYTES = 16
+_BATCH_ROWS = 61_440
+_WAITING_BYTES = 400_000_000
 
 
 def hashes(payloads: Column) -> Column:
@@ -47,13 +51,19 @@ def hashes(payloads: Column) -> Column:
     found: Column = pa.Array.from_buffers(
         pa.string(), len(data), [None, pa.py_buffer(places.tobytes()), pa.py_buffer(text)]
     )
-    if any(b"?" in text for text in data):
+    if _has_query(payloads):
         # Queries of links do not count; the few texts with a question mark go the long way.
         asked = compute.match_substring(payloads, "?")
         texts = compute.cast(compute.filter(payloads, asked), pa.binary()).to_pylist()
         long = pa.array([payload_hash(text) for text in texts], pa.string())
         found = compute.replace_with_mask(found, asked, long)
     return found
+
+
+def _has_query(texts: Column) -> bool:
+    # The whole buffer at once, of whatever this column is a part.
+    whole = texts.buffers()[2]
+    return whole is not None and re.search(rb"\?", whole) is not None
 
 
 def record_table(
@@ -97,7 +107,7 @@ def record_table(
 class RawFile:
     """A new warehouse that takes whole columns; a thread of its own writes the last ones down."""
 
-    def __init__(self, home: Home, *, memory_limit: str = "3GB", threads: int = 2) -> None:
+    def __init__(self, home: Home, *, memory_limit: str = "2GB", threads: int = 2) -> None:
         """Make the declared raw tables and open the file.
 
         Args:
@@ -113,7 +123,7 @@ class RawFile:
         self._connection.execute("set memory_limit = ?", [memory_limit])
         self._connection.execute("set threads = ?", [threads])
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="raw_file")
-        self._waiting: Future[None] | None = None
+        self._waiting: deque[tuple[Future[None], int]] = deque()
         self._loads: dict[str, str] = {}
         self._pulls: dict[tuple[str, str], Pull] = {}
         self._rows: dict[tuple[str, str], int] = {}
@@ -172,9 +182,13 @@ class RawFile:
         """
         if not rows.num_rows:
             return
-        self._settle()
         self._rows[source, table] += rows.num_rows
-        self._waiting = self._writer.submit(self._insert, f'raw_{source}."{table}"', source, rows)
+        # In several batches, so that several of DuckDB's threads find work.
+        pieces = pa.Table.from_batches(rows.to_batches(max_chunksize=_BATCH_ROWS), rows.schema)
+        written = self._writer.submit(self._insert, f'raw_{source}."{table}"', source, pieces)
+        self._waiting.append((written, rows.nbytes))
+        while sum(size for _, size in self._waiting) > _WAITING_BYTES:
+            self._waiting.popleft()[0].result()
 
     def commit(self) -> None:
         """Write the pulls, then the rows by which everything counts."""
@@ -193,9 +207,8 @@ class RawFile:
         self._connection.execute("checkpoint")
 
     def _settle(self) -> None:
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.result()
+        while self._waiting:
+            self._waiting.popleft()[0].result()
 
     def _insert(self, target: str, source: str, rows: Any) -> None:
         cursor = self._connection.cursor()

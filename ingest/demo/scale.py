@@ -357,7 +357,7 @@ def write_raw(
     company: ScaledCompany,
     home: Path,
     *,
-    memory_limit: str = "3GB",
+    memory_limit: str = "2GB",
     report: Callable[[str], None] | None = None,
 ) -> Written:
     """Write the raw tables of a company into a new home.
