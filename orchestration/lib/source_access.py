@@ -54,7 +54,7 @@ def _yandex_direct(ref: SourceRef, settings: Settings) -> str:
     options = settings.options_of(ref, YandexDirectSettings)
     token = require_secret(settings.home, ref, "token")
     with DirectClient(options, token=token, account=str(ref), policy=_impatient()) as client:
-        campaigns = next(client.campaigns(), [])
+        campaigns = client.campaigns()
     return f"{options.url} lets us in ({len(campaigns)} campaigns)"
 
 
