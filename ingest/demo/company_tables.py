@@ -89,6 +89,7 @@ def _channels() -> list[tuple[object, ...]]:
         "seo": ("*", "organic", "*"),
         "vk": ("vk", "*", "*"),
         "marketplace": ("avito", "*", "*"),
+        "telegram": ("telegram", "*", "*"),
     }
     rows: list[tuple[object, ...]] = [
         (*patterns, "*", channel, str(channel in _SPENDS_ON_ADS).lower(), 10 * number)

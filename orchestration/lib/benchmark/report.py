@@ -19,7 +19,7 @@ from orchestration.lib.benchmark.scoring import (
 
 NOT_BUILT = "not built"
 NOT_PLANTED = "not planted"
-_HEADINGS = ("truth", "what is measured", "n", "ours", "naive", "state")
+_HEADINGS = ("truth, and what is measured", "n", "ours", "naive", "state")
 _WIDTH = 100
 
 
@@ -169,23 +169,23 @@ def _aligned(lines: Sequence[Line]) -> str:
     rows: list[tuple[str, ...]] = [_HEADINGS]
     before = None
     for line in lines:
-        truth = line.measure.truth_id
+        if line.measure.truth_id != before:
+            before = line.measure.truth_id
+            rows.append((before, "", "", "", ""))
         rows.append(
             (
-                "" if truth == before else truth,
-                f"{line.measure.title}: {line.statistic.name}",
+                f"  {line.measure.title}: {line.statistic.name}",
                 str(line.item_count) if line.item_count else "-",
                 NOT_BUILT if line.state == NOT_BUILT else _cell(line, line.ours),
                 _cell(line, line.naive),
                 line.state,
             )
         )
-        before = truth
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
     rows.insert(1, tuple("-" * width for width in widths))
     return "\n".join(
         "  ".join(
-            text.rjust(width) if column == 2 else text.ljust(width)
+            text.rjust(width) if column == 1 else text.ljust(width)
             for column, (text, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

@@ -174,7 +174,7 @@ def half_interval(values: Sequence[float]) -> float | None:
     return quantile * math.sqrt(variance / count)
 
 
-Comparison = Literal["better", "no difference shown", "worse", "one seed", "not comparable"]
+Comparison = Literal["better", "no difference", "worse", "one seed", "not comparable"]
 
 
 def compare(
@@ -197,4 +197,4 @@ def compare(
     mean = math.fsum(gains) / len(gains)
     if mean - half > 1e-9:
         return "better"
-    return "worse" if mean + half < -1e-9 else "no difference shown"
+    return "worse" if mean + half < -1e-9 else "no difference"

@@ -85,7 +85,7 @@ def test_one_seed_has_no_interval_and_no_seed_no_mean():
 def test_ways_are_compared_in_the_same_companies():
     assert compare([0.9, 0.8, 0.95], [0.4, 0.3, 0.45], RECALL) == "better"
     assert compare([0.4, 0.3, 0.45], [0.9, 0.8, 0.95], RECALL) == "worse"
-    assert compare([0.9, 0.2, 0.6], [0.5, 0.6, 0.55], RECALL) == "no difference shown"
+    assert compare([0.9, 0.2, 0.6], [0.5, 0.6, 0.55], RECALL) == "no difference"
     # Of errors the smaller one is nearer, whatever its sign.
     assert compare([-0.01, 0.02, 0.0], [0.3, 0.31, 0.29], ERROR) == "better"
     assert compare([1.0], [0.1], RECALL) == "one seed"

@@ -94,7 +94,7 @@ def _hypothesis(truth_id: str, title: str) -> Measure:
 
 
 MEASURES = (
-    _hypothesis("hypothesis_worked", "the change that worked, called a success"),
-    _hypothesis("hypothesis_failed", "the change that did nothing, called a success"),
-    _hypothesis("hypothesis_regression", "chance that looks like work, called a success"),
+    _hypothesis("hypothesis_worked", "the one that worked, a success"),
+    _hypothesis("hypothesis_failed", "the one that did nothing, a success"),
+    _hypothesis("hypothesis_regression", "chance that looks like work, a success"),
 )

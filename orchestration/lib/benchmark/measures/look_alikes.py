@@ -27,7 +27,7 @@ def _innocent(
 MEASURES = (
     _innocent(
         "honest_same_day_deal",
-        "honest deals of one day, accused of late recording",
+        "honest deals of one day",
         sales.LATE_RECORDING,
         sales.SAME_DAY,
         "close date < created date, or the same day",
@@ -35,7 +35,7 @@ MEASURES = (
     ),
     _innocent(
         "robot_move_on_payment",
-        "moves by a robot on payment, accused of late recording",
+        "moves by a robot on payment",
         sales.LATE_RECORDING,
         sales.BURSTS,
         "three moves within ten minutes, robots too",
@@ -43,7 +43,7 @@ MEASURES = (
     ),
     _innocent(
         "correction_within_minutes",
-        "corrections within minutes, accused of a false stage",
+        "corrections within minutes",
         sales.PHANTOM_STAGE,
         Way(
             """
@@ -66,7 +66,7 @@ MEASURES = (
     ),
     _innocent(
         "holiday_gap",
-        "leads of a holiday, accused of slow response",
+        "leads of a holiday",
         sales.SLOW_RESPONSE,
         sales.SLOW_WALL_CLOCK,
         "first call after an hour by the wall clock",
@@ -74,7 +74,7 @@ MEASURES = (
     ),
     _innocent(
         "rep_without_telephony",
-        "leads of a rep without telephony, accused of never calling",
+        "leads of a rep without telephony",
         sales.NEVER_CALLED,
         sales.NO_CALL_ON_CARD,
         "no call on the deal's own card",

@@ -51,11 +51,6 @@ _CARD_NEEDS = {
         "priority",
     ),
 }
-# Where nobody mapped them, visits keep the product's own words for two channels.
-_COMPANY_WORD = (
-    "case channel when 'organic_search' then 'seo' when 'direct' then 'direct_visit'"
-    " else channel end"
-)
 _SPEND_NOW = """
     from truth.ad_spend, truth.clock
     where known_from_at <= now_at and coalesce(known_to_at > now_at, true)
@@ -74,7 +69,7 @@ MEASURES = (
             where kind = 'new' and not is_deleted and not is_gone
         """,
         ours=Way(
-            f"select deal_id, {_COMPANY_WORD} from marts.dim_deals",
+            "select deal_id, channel from marts.dim_deals",
             {"marts.dim_deals": ("deal_id", "channel")},
         ),
         naive=Way(f"select deal_id, channel from ({_CARD_CHANNELS})", _CARD_NEEDS),
@@ -84,7 +79,7 @@ MEASURES = (
     Measure(
         truth_id="channel",
         measure_id="channel_sold",
-        title="money sold to new clients, by channel",
+        title="money sold, by channel of new clients",
         kind="breakdown",
         true="""
             select channel, sum(amount), count(*)
@@ -93,8 +88,8 @@ MEASURES = (
             group by all
         """,
         ours=Way(
-            f"""
-            select {_COMPANY_WORD}, sum(credit_amount)
+            """
+            select channel, sum(credit_amount)
             from marts.fct_attribution_credits
             where
                 outcome = 'won'
@@ -336,7 +331,7 @@ MEASURES = (
     Measure(
         truth_id="ad_spend",
         measure_id="spend_with_vat",
-        title="money spent, with the VAT the company bears",
+        title="money spent, VAT borne included",
         kind="number",
         true=f"select sum(borne_amount), count(*) {_SPEND_NOW}",
         ours=Way(

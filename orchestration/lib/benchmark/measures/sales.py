@@ -210,7 +210,7 @@ MEASURES = (
     Measure(
         truth_id="hidden_stage",
         measure_id="hidden_stage",
-        title="stages that happened and were not entered",
+        title="stages that were never entered",
         kind="found",
         true=planted("hidden_stage"),
         ours=HIDDEN_STAGE,
@@ -288,7 +288,7 @@ MEASURES = (
     Measure(
         truth_id="slow_first_response",
         measure_id="slow_first_response",
-        title="leads answered later than agreed, or never",
+        title="leads answered late or never",
         kind="found",
         true=planted("slow_first_response"),
         ours=SLOW_RESPONSE,
@@ -350,7 +350,7 @@ MEASURES = (
     Measure(
         truth_id="contradicted_loss_reason",
         measure_id="contradicted_loss_reason",
-        title="losses whose reason the evidence denies",
+        title="losses whose reason is denied",
         kind="found",
         true=planted("contradicted_loss_reason"),
         ours=Way(
