@@ -2,8 +2,8 @@
 
 «Дубрава» makes kitchens and wardrobes to measure in Moscow. Search advertising pays, the
 advertising network eats more than it sells, referrals and old customers sell best and cost nothing.
-In its last full week the search budget ran out for two days: fewer people came, while deals won
-from earlier requests still make the week look well.
+In its last full week the Direct account ran out of money on Tuesday: far fewer people came, while
+deals won from earlier requests still make the week look well.
 
 People look at the site several times, on a phone and on a computer, before they ask; most never
 ask. Reps are equally good. They qualify by region, product and budget, send an offer, a contract
@@ -54,7 +54,8 @@ class Campaign:
     """An advertising campaign of the Direct account, or an ad plan of the VK account.
 
     `share` is that of its channel's requests, `cost_per_click` is in rubles without VAT;
-    `lead_ratio` is the share of clicks that become requests.
+    `lead_ratio` is the share of clicks that become requests; `assists` says whether people who
+    clicked it and left ask later through something else.
     """
 
     campaign_id: int
@@ -68,6 +69,7 @@ class Campaign:
     click_ratio: float
     quality: float
     platform: str = "yandex_direct"
+    assists: bool = True
 
 
 CAMPAIGNS = (
@@ -130,6 +132,7 @@ CAMPAIGNS = (
         0.014,
         0.031,
         0.55,
+        assists=False,
     ),
     Campaign(
         70120031,
@@ -230,8 +233,8 @@ class Channel:
 
 
 CHANNELS = (
-    Channel("direct_search", 0.27, 1.00, 0.20, 0.72, 0.58, 0.37, 0.36),
-    Channel("direct_network", 0.17, 1.00, 0.55, 0.95, 0.83, 0.12, 1.18),
+    Channel("direct_search", 0.27, 1.00, 0.20, 0.72, 0.58, 0.37, 0.22),
+    Channel("direct_network", 0.17, 1.00, 0.55, 0.95, 0.83, 0.12, 0.26),
     Channel("seo", 0.15, 1.12, 0.25, 0.70, 0.55, 0.40, 0.97),
     Channel("direct_visit", 0.08, 1.10, 0.05, 0.65, 0.40, 0.55, 1.00),
     Channel("vk", 0.12, 0.55, 0.35, 1.05, 0.62, 0.08, 0.90),

@@ -64,14 +64,26 @@ _NOBODY = -1
 _TABLET_BROWSER = 0
 
 
-def drawn_campaigns(rng: np.random.Generator, channel: Ints) -> Ints:
-    """Return a campaign of each channel by its share, -1 where the channel has none."""
+def drawn_campaigns(
+    rng: np.random.Generator, channel: Ints, *, only_assisting: bool = True
+) -> Ints:
+    """Return a campaign of each channel by its share, -1 where the channel has none.
+
+    Args:
+        rng: Draws.
+        channel: Positions in CHANNELS.
+        only_assisting: Leave out those whose visitors do not come back by other ways.
+    """
     found = np.full(len(channel), -1, dtype=np.int64)
     for number, code in enumerate(CHANNEL_CODES):
         choices = CAMPAIGNS_OF[code]
         here = np.flatnonzero(channel == number)
         if choices:
-            picked = choose(rng, [story.CAMPAIGNS[n].share for n in choices], len(here))
+            weights = [
+                story.CAMPAIGNS[n].share * (story.CAMPAIGNS[n].assists or not only_assisting)
+                for n in choices
+            ]
+            picked = choose(rng, weights, len(here))
             found[here] = np.array(choices, dtype=np.int64)[picked]
     return found
 
@@ -272,7 +284,7 @@ def _idle(
         np.full(len(at), _NOBODY),
         np.concatenate([browser, browser[again]]),
         channel,
-        campaign=drawn_campaigns(rng, channel),
+        campaign=drawn_campaigns(rng, channel, only_assisting=False),
         product=choose(rng, [product.share for product in story.PRODUCTS], len(at)),
     )
 
