@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from ingest.demo.http import Call, Reply
+from ingest.demo.faults import FaultLayer
+from ingest.demo.http import Call, Outcome, Reply
 from ingest.demo.metrica_server import MetricaOptions, MetricaServer
 from ingest.demo.tables import CompanyTables, unix_seconds
 
@@ -56,6 +57,7 @@ class Metrica:
         self.counters: dict[str, MetricaServer] = {}
         self.calls: list[tuple[str, str, dict[str, str]]] = []
         self.faults: list[Fault] = []
+        self.layer: FaultLayer | None = None
         self.serve(visits, **options)
         owner = self
 
@@ -73,7 +75,11 @@ class Metrica:
                     self.rfile.read(length),
                     "",
                 )
-                reply, now = owner.reply(call)
+                outcome, now = owner.reply(call)
+                reply = outcome.reply
+                if reply is None:
+                    self.close_connection = True
+                    return
                 self.send_response_only(reply.status)
                 headers = {"Date": formatdate(now, usegmt=True), **reply.headers}
                 headers["Content-Type"] = reply.content_type
@@ -81,7 +87,9 @@ class Metrica:
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(reply.body)
+                self.wfile.write(reply.body[: outcome.kept_bytes])
+                if outcome.kept_bytes is not None:
+                    self.close_connection = True
 
             def do_GET(self) -> None:
                 self.answer()
@@ -129,19 +137,21 @@ class Metrica:
         for server in self.counters.values():
             server.clock.set(server.clock.now + int(dt.timedelta(**span).total_seconds()))
 
-    def reply(self, call: Call) -> tuple[Reply, int]:
+    def reply(self, call: Call) -> tuple[Outcome, int]:
         with self._lock:
             asked = {name: values[-1] for name, values in parse_qs(call.query).items()}
             self.calls.append((call.method, call.path, asked))
             found = re.search(r"/counter/(\d+)", call.path)
             server = self.counters.get(found[1] if found else "", self.server)
+            if self.layer is not None:
+                return self.layer.outcome(call, server.answer), server.clock.now
             reply = server.answer(call)
             for fault in list(self.faults):
                 changed = fault(call, reply)
                 if changed is not None:
                     reply = changed
                     break
-            return reply, server.clock.now
+            return Outcome(reply), server.clock.now
 
     def ordered(self) -> list[tuple[str, str]]:
         """Return the days of all orders so far."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ingest.demo.faults import USUAL_RATES, FaultLayer, FaultPlan
 from ingest.demo.http import Call, Reply
 from ingest.errors import (
     AuthenticationError,
@@ -350,6 +351,31 @@ def test_answers_that_cannot_be_are_one_clear_line(
         ask().visits()
     assert "\n" not in str(caught.value)
     assert metrica.token not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_fault_loses_or_doubles_a_visit_or_leaves_a_log(
+    metrica: Metrica, ask: Ask, seed: int
+) -> None:
+    server = metrica.serve(DAYS, polls_until_processed=1, rows_per_part=4, others_bytes=(1,))
+    rates = {kind: min(2 * rate, 0.2) for kind, rate in USUAL_RATES.items()}
+    metrica.layer = FaultLayer("metrica", server, FaultPlan(seed, rates))
+    for _ in range(5):
+        try:
+            found = ask().visits()
+        except IngestError:
+            continue
+        break
+    else:
+        pytest.fail("five runs ended with an error")
+    metrica.layer = None
+    # Rows that come twice are one visit: the loader keeps each version of a record once.
+    assert sorted(set(found), key=int) == ALL
+    ask().client.free_own_logs()
+    assert {log["request_id"] for log in server.requests if log["status"] == "processed"} == {
+        7_350_001
+    }
+    assert "created" not in metrica.statuses()
 
 
 KILLED = """
