@@ -1,0 +1,1 @@
+"""VK Ads without a server."""
