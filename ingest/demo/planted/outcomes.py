@@ -271,10 +271,11 @@ def abandon(plan: Plan) -> None:
     words = human_words(draft)
     owner = draft.deal_of("messages")[words]
     wrote[owner[owner >= 0]] = True
-    pool = leads & (first < FAR) & ~wrote
+    spoken = first_talk(draft)
+    pool = leads & (first < FAR) & ~wrote & (spoken - 3600 > first)
     deal = plan.choose("abandoned_follow_up", pool, share * leads.sum())
     amount = plan.would_be_amount()[deal]
-    reached_later = first_talk(draft)[deal] < FAR
+    reached_later = spoken[deal] < FAR
     # Calls within the hour of the first attempt belong to it.
     until = first[deal] + 3599
     draft.close(deal, until, draft.is_won()[deal], plan.rng("abandoned_follow_up.repoint"))
