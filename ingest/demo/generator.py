@@ -29,14 +29,21 @@ from ingest.demo.randomness import (
     to_utc,
 )
 from ingest.demo.sales import (
+    CONTINUED,
+    DOUBLED,
+    KINDS,
     LINES,
     LOST,
+    NEW,
     PIPELINE_IDS,
     REPEAT_LINE,
+    REPEATED,
     SALES,
     SALES_LINE,
+    SERVED,
     SERVICE,
     SERVICE_LINE,
+    TESTED,
     UNSORTED,
     WON,
     Pipeline,
@@ -52,8 +59,6 @@ from ingest.demo.sales import (
 from ingest.demo.tables import SCHEMAS, CompanyTables
 from ingest.demo.visits import drawn_campaigns, visits
 
-KINDS = ("new", "repeat", "continuation", "duplicate", "test", "service")
-NEW, REPEATED, CONTINUED, DOUBLED, TESTED, SERVED = range(6)
 REPEAT_CHANNEL = len(CHANNEL_CODES)
 ALL_CHANNELS = (*CHANNEL_CODES, "repeat_customer")
 CRITERIA = ("region", "budget", "product", "spam")

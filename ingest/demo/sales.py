@@ -13,6 +13,8 @@ from ingest.demo.randomness import DAY, Flags, Floats, Ints, WorkingTime, after
 # Places beside the open stages of a pipeline.
 WON, LOST, UNSORTED, REMOVED = 100, 101, 102, 103
 OWN_LINE = -1
+KINDS = ("new", "repeat", "continuation", "duplicate", "test", "service")
+NEW, REPEATED, CONTINUED, DOUBLED, TESTED, SERVED = range(6)
 _MOST_MOVES = 26
 
 

@@ -31,6 +31,7 @@ from ingest.demo.randomness import (
     to_utc,
     weekday,
 )
+from ingest.demo.sales import KINDS, NEW
 
 _CHANNEL = {code: number for number, code in enumerate(CHANNEL_CODES)}
 _ON_SITE = ("direct_search", "direct_network", "seo", "direct_visit", "vk", "referral")
@@ -61,6 +62,8 @@ _IDLE, _FILLED_IN, _CALLED = range(3)
 # A showroom tablet that fewer people use could not be told from a family's computer.
 _LEAST_TABLET_USERS = 12
 _NOBODY = -1
+# Who asks again does so from the other device this often, if there is one.
+_SECOND_DEVICE_ASKS = {"repeat": 0.3, "continuation": 0.3, "duplicate": 0.5}
 _TABLET_BROWSER = 0
 
 
@@ -170,7 +173,9 @@ def _converting(
     )
     deal = np.flatnonzero((by_form | by_call) & (deals["person"] >= 0))
     total = len(deal)
-    second_chance = np.array([0.0, 0.3, 0.3, 0.5, 0.0, 0.0])[deals["kind"][deal]]
+    second_chance = np.array([_SECOND_DEVICE_ASKS.get(kind, 0.0) for kind in KINDS])[
+        deals["kind"][deal]
+    ]
     second = has_two[deals["person"][deal]] & (rng.random(total) < second_chance)
     browser = _browser(deals["person"][deal], second)
     on_tablet = by_form[deal] & (rng.random(total) < story.TABLET_SHARE)
@@ -208,8 +213,7 @@ def _earlier(
     rng: np.random.Generator, deals: dict[str, Any], converting: dict[str, Any], has_two: Flags
 ) -> dict[str, Any]:
     """Return the visits before the first request of each person, through other channels too."""
-    is_first = np.zeros(len(deals["created"]), dtype=np.bool_)
-    is_first[: len(is_first)] = deals["kind"] == 0
+    is_first = deals["kind"] == NEW
     from_site = np.zeros(len(is_first), dtype=np.bool_)
     from_site[converting["deal"]] = True
     # Half of those who rang without a trace had looked at the site as well.
@@ -360,7 +364,7 @@ def _table(
         ),
         "",
     )
-    thanks = compute.binary_join_element_wise(pa.scalar(story.SITE), pa.scalar("/thanks"), "")
+    thanks = pa.scalar(f"{story.SITE}/thanks")
     calculates = ~converts & (rng.random(count) < 0.04)
     late = rng.random(count) < story.LATE_VISIT_SHARE
     known = at + stay + np.where(late, rng.integers(DAY, 3 * DAY, count), 300)
