@@ -20,3 +20,72 @@
         {%- endfor %}
     end
 {%- endmacro %}
+
+
+{#
+  The owner's numbers: what each is of the columns of rpt_owner_panel's `connected`, of how many things
+  (n), its mean over the four periods before, what it lacks, and whose clock says how fresh it is.
+#}
+{% macro panel_metrics() -%}
+    {%- set with_deals = {
+        "state": "case when has_deals then 'known' else 'not_connected' end",
+        "missing": "case when not has_deals then 'crm' end",
+        "clock": "deals",
+    } -%}
+    {%- set metrics = [
+        dict(
+            with_deals,
+            metric_id="came",
+            value="came_people_count",
+            n="came_people_count",
+            previous="cast(previous_came_people_count as double) / 4",
+        ),
+        dict(
+            with_deals,
+            metric_id="bought",
+            value="won_people_count",
+            n="won_people_count",
+            previous="cast(previous_won_people_count as double) / 4",
+        ),
+        dict(
+            with_deals,
+            metric_id="sold",
+            value="won_amount",
+            n="won_row_count",
+            previous="cast(previous_won_amount as double) / 4",
+        ),
+        dict(
+            metric_id="paid",
+            value="paid_amount",
+            n="paid_row_count",
+            previous="cast(previous_paid_amount as double) / 4",
+            state="case
+                when has_all_payments then 'known'
+                when has_payments then 'partial'
+                else 'not_connected'
+            end",
+            missing="case when not has_all_payments then 'payments' end",
+            clock="deals",
+        ),
+        dict(
+            metric_id="acquisition_cost",
+            value="spend_amount / nullif(new_client_people_count, 0)",
+            n="new_client_people_count",
+            previous="cast(previous_spend_amount as double)
+            / nullif(previous_new_client_people_count, 0)",
+            state="case when has_spend then 'partial' else 'not_connected' end",
+            missing="case when has_spend then 'full_costs' else 'ad_spend' end",
+            clock="both",
+        ),
+        dict(
+            metric_id="earned",
+            value="won_amount - spend_amount",
+            n="won_row_count",
+            previous="cast(previous_won_amount - previous_spend_amount as double) / 4",
+            state="case when has_spend then 'partial' else 'not_connected' end",
+            missing="case when has_spend then 'costs' else 'ad_spend' end",
+            clock="both",
+        ),
+    ] -%}
+    {{ return(metrics) }}
+{%- endmacro %}

@@ -1,3 +1,9 @@
+{# A part of a whole as a double 0..1, null where there is no whole. #}
+{% macro share_of(part, whole) -%}
+    cast({{ part }} as double) / nullif({{ whole }}, 0)
+{%- endmacro %}
+
+
 {#
   Product of a column, as an aggregate or a window function. Never exp(sum(ln())): a factor may be
   0.

@@ -22,24 +22,32 @@ epochs as (
 
     select
         moments.*,
-        lead(moments.valid_from_at) over (
+        lead(moments.valid_from_at) over pipeline_moments as valid_to_at,
+        row_number() over (
+            order by
+                moments.source_system,
+                moments.source_account_id,
+                moments.pipeline_id,
+                moments.valid_from_at
+        ) as epoch_number
+    from moments
+    window
+        pipeline_moments as (
             partition by
                 moments.source_system,
                 moments.source_account_id,
                 moments.pipeline_id
             order by moments.valid_from_at
-        ) as valid_to_at
-    from moments
+        )
 
 ),
 
 stages_of_epochs as (
 
     select
+        epochs.epoch_number,
         stages.stage_key,
         stages.stage_version_key,
-        stages.source_system,
-        stages.source_account_id,
         stages.pipeline_id,
         stages.stage_id,
         stages.stage_category,
@@ -67,39 +75,29 @@ stages_of_epochs as (
 
 ),
 
+-- Places among all stages of the pipeline in their order, and among those that can be skipped.
 counted as (
 
     select
         stages_of_epochs.*,
+        -- A lost stage has no place in the funnel, nor has one the dictionary does not order.
+        stages_of_epochs.stage_category <> 'lost'
+        and stages_of_epochs.stage_position is not null as is_placed,
         count(case when stages_of_epochs.is_live then 1 end) over (
-            partition by
-                stages_of_epochs.source_system,
-                stages_of_epochs.source_account_id,
-                stages_of_epochs.pipeline_id,
-                stages_of_epochs.valid_from_at
+            partition by stages_of_epochs.epoch_number
         ) as live_count,
-        count(case when stages_of_epochs.is_live then 1 end) over (
-            partition by
-                stages_of_epochs.source_system,
-                stages_of_epochs.source_account_id,
-                stages_of_epochs.pipeline_id,
-                stages_of_epochs.valid_from_at
+        count(case when stages_of_epochs.is_live then 1 end) over stages_in_order
+            as live_through_count,
+        row_number() over stages_in_order as place
+    from stages_of_epochs
+    window
+        stages_in_order as (
+            partition by stages_of_epochs.epoch_number
             order by
                 stages_of_epochs.stage_position asc nulls last,
                 stages_of_epochs.stage_id asc
             rows between unbounded preceding and current row
-        ) as live_through_count,
-        row_number() over (
-            partition by
-                stages_of_epochs.source_system,
-                stages_of_epochs.source_account_id,
-                stages_of_epochs.pipeline_id,
-                stages_of_epochs.valid_from_at
-            order by
-                stages_of_epochs.stage_position asc nulls last,
-                stages_of_epochs.stage_id asc
-        ) as place
-    from stages_of_epochs
+        )
 
 ),
 
@@ -116,20 +114,15 @@ ranked as (
         counted.is_live,
         counted.valid_from_at,
         counted.valid_to_at,
-        -- A lost stage has no place in the funnel, nor has one the dictionary does not order.
         case
             when counted.stage_category = 'won' then 1000000
-            when counted.stage_category = 'lost' then null
-            when counted.stage_position is null then null
-            else counted.place
+            when counted.is_placed then counted.place
         end as stage_order,
         case
             when counted.stage_category = 'won' then counted.live_count + 1
-            when counted.stage_category = 'lost' then null
-            when counted.stage_position is null then null
-            when counted.is_created_stage then 0
-            when counted.is_live then counted.live_through_count
-            else counted.live_through_count + 1
+            when counted.is_placed and counted.is_created_stage then 0
+            when counted.is_placed and counted.is_live then counted.live_through_count
+            when counted.is_placed then counted.live_through_count + 1
         end as stage_rank,
         case
             when counted.stage_category = 'won' then counted.live_count

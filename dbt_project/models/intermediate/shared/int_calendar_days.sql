@@ -1,4 +1,13 @@
 {{ config(materialized="table") }}
+{%- set events = [
+    ("int_deals_unioned", "created_at", "closed_at"),
+    ("int_stage_changes_sequenced", "transitioned_at", "transitioned_at"),
+    ("int_visits_unioned", "visited_at", "visited_at"),
+    ("int_ad_spend_unioned", "spend_date", "spend_date"),
+    ("int_payments_unioned", "paid_at", "paid_at"),
+    ("int_invoices_unioned", "issued_at", "issued_at"),
+    ("int_company_settings", "observed_until_at", "observed_until_at"),
+] %}
 
 with settings as (
 
@@ -14,73 +23,43 @@ working_calendar as (
 
 event_times as (
 
-    select
-        min(deals.created_at) as first_at,
-        max(deals.closed_at) as last_at
-    from {{ ref("int_deals_unioned") }} as deals
-    union all
-    select
-        min(stage_changes.transitioned_at) as first_at,
-        max(stage_changes.transitioned_at) as last_at
-    from {{ ref("int_stage_changes_sequenced") }} as stage_changes
-    union all
-    select
-        min(visits.visited_at) as first_at,
-        max(visits.visited_at) as last_at
-    from {{ ref("int_visits_unioned") }} as visits
-    union all
-    select
-        min(cast(ad_spend.spend_date as timestamp)) as first_at,
-        max(cast(ad_spend.spend_date as timestamp)) as last_at
-    from {{ ref("int_ad_spend_unioned") }} as ad_spend
-    union all
-    select
-        min(payments.paid_at) as first_at,
-        max(payments.paid_at) as last_at
-    from {{ ref("int_payments_unioned") }} as payments
-    union all
-    select
-        min(invoices.issued_at) as first_at,
-        max(invoices.issued_at) as last_at
-    from {{ ref("int_invoices_unioned") }} as invoices
-    union all
-    select
-        settings.observed_until_at as first_at,
-        settings.observed_until_at as last_at
-    from settings
+    {%- for model, first_at, last_at in events %}
+        {% if not loop.first %}union all{% endif %}
+        select
+            min(cast({{ first_at }} as timestamp)) as first_at,
+            max(cast({{ last_at }} as timestamp)) as last_at
+        from {{ ref(model) }}
+    {%- endfor %}
 
 ),
 
+-- From the first month in which anything happened to the end of the month after the last one.
 bounds as (
 
     select
-        min(event_times.first_at) as first_at,
-        max(event_times.last_at) as last_at
+        settings.time_zone,
+        cast({{ dbt.date_trunc(
+            "month", local_date("min(event_times.first_at)", "settings.time_zone")
+        ) }} as date) as first_date,
+        cast({{ dbt.dateadd("month", 2, dbt.date_trunc(
+            "month", local_date("max(event_times.last_at)", "settings.time_zone")
+        )) }} as date) as end_date
     from event_times
+    cross join settings
+    group by settings.time_zone
 
 ),
 
 spine as (
 
     select
-        settings.time_zone,
+        bounds.time_zone,
         cast({{ dbt.dateadd(
-            "day",
-            "cast(numbers.number as integer)",
-            dbt.date_trunc(
-                "month", local_date("bounds.first_at", "settings.time_zone")
-            ),
-        ) }} as date) as date_day,
-        cast({{ dbt.dateadd(
-            "month",
-            2,
-            dbt.date_trunc(
-                "month", local_date("bounds.last_at", "settings.time_zone")
-            ),
-        ) }} as date) as end_date
+            "day", "cast(numbers.number as integer)", "bounds.first_date"
+        ) }} as date) as date_day
     from ({{ numbers(5) }}) as numbers
     cross join bounds
-    cross join settings
+    where numbers.number < {{ days_between("bounds.first_date", "bounds.end_date") }}
 
 ),
 
@@ -92,7 +71,6 @@ days as (
         {{ days_between("cast('1970-01-05' as date)", "spine.date_day") }} % 7
             as weekday_number
     from spine
-    where spine.date_day < spine.end_date
 
 ),
 

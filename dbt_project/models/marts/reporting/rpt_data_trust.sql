@@ -6,6 +6,27 @@
     "deal_count",
     "spend_amount",
 ] -%}
+{#- Check, relation below, what the marts say, what the source itself says, rows it is about. -#}
+{%- set measures = [
+    ("freshness", "account_ages", "hours_behind", "null", "0"),
+    ("crm_new_deals", "list_pairs", "new_deal_count", "own_new_deal_count", "own_new_deal_count"),
+    ("crm_won_deals", "list_pairs", "won_deal_count", "own_won_deal_count", "own_won_deal_count"),
+    ("crm_won_amount", "list_pairs", "won_amount", "own_won_amount", "own_won_deal_count"),
+    ("deal_count", "deal_totals", "deal_count", "loaded_count", "loaded_count"),
+    ("log_state_mismatch", "deal_totals", share_of("mismatch_count", "live_count"), "null", "mismatch_count"),
+    ("unmapped_stages", "unmapped_counts", "unmapped_count", "null", "unmapped_count"),
+    ("unattributed_leads", "deal_totals", share_of("unattributed_count", "request_count"), "null", "unattributed_count"),
+    ("deals_without_person", "deal_totals", share_of("personless_count", "live_count"), "null", "personless_count"),
+    ("duplicates", "deal_totals", share_of("duplicate_count", "live_count"), "null", "duplicate_count"),
+    ("closed_before_created", "deal_totals", "closed_early_count", "null", "closed_early_count"),
+    ("left_truncated", "deal_totals", share_of("truncated_count", "live_count"), "null", "truncated_count"),
+    ("missing_loss_reason", "rejection_counts", share_of("unreasoned_count", "rejection_count"), "null", "unreasoned_count"),
+    ("invoices_connected", "deal_totals", "case when money_row_count > 0 then 1 end", "null", "money_row_count"),
+    ("unmatched_payments", "payment_counts", share_of("dealless_count", "payment_count"), "null", "dealless_count"),
+    ("spend_amount", "spend_pairs", "native_amount", "loaded_native_amount", "row_count"),
+    ("spend_vat_unknown", "spend_pairs", share_of("vat_unknown_amount", "native_amount"), "null", "vat_unknown_count"),
+    ("quarantined_rows", "quarantine_counts", "row_count", "null", "row_count"),
+] -%}
 with checks as (
 
     select * from {{ ref("trust_checks") }}
@@ -384,167 +405,17 @@ quarantine_counts as (
 
 measured as (
 
-    select
-        source_system,
-        source_account_id,
-        'freshness' as check_id,
-        hours_behind as value,
-        cast(null as double) as own_value,
-        cast(0 as bigint) as row_count
-    from account_ages
-    union all
-    select
-        source_system,
-        source_account_id,
-        'crm_new_deals' as check_id,
-        cast(new_deal_count as double) as value,
-        cast(own_new_deal_count as double) as own_value,
-        cast(own_new_deal_count as bigint) as row_count
-    from list_pairs
-    union all
-    select
-        source_system,
-        source_account_id,
-        'crm_won_deals' as check_id,
-        cast(won_deal_count as double) as value,
-        cast(own_won_deal_count as double) as own_value,
-        cast(own_won_deal_count as bigint) as row_count
-    from list_pairs
-    union all
-    select
-        source_system,
-        source_account_id,
-        'crm_won_amount' as check_id,
-        cast(won_amount as double) as value,
-        cast(own_won_amount as double) as own_value,
-        cast(own_won_deal_count as bigint) as row_count
-    from list_pairs
-    union all
-    select
-        source_system,
-        source_account_id,
-        'deal_count' as check_id,
-        cast(deal_count as double) as value,
-        cast(loaded_count as double) as own_value,
-        cast(loaded_count as bigint) as row_count
-    from deal_totals
-    union all
-    select
-        source_system,
-        source_account_id,
-        'log_state_mismatch' as check_id,
-        cast(mismatch_count as double) / nullif(live_count, 0) as value,
-        cast(null as double) as own_value,
-        cast(mismatch_count as bigint) as row_count
-    from deal_totals
-    union all
-    select
-        source_system,
-        source_account_id,
-        'unmapped_stages' as check_id,
-        cast(unmapped_count as double) as value,
-        cast(null as double) as own_value,
-        cast(unmapped_count as bigint) as row_count
-    from unmapped_counts
-    union all
-    select
-        source_system,
-        source_account_id,
-        'unattributed_leads' as check_id,
-        cast(unattributed_count as double) / nullif(request_count, 0) as value,
-        cast(null as double) as own_value,
-        cast(unattributed_count as bigint) as row_count
-    from deal_totals
-    union all
-    select
-        source_system,
-        source_account_id,
-        'deals_without_person' as check_id,
-        cast(personless_count as double) / nullif(live_count, 0) as value,
-        cast(null as double) as own_value,
-        cast(personless_count as bigint) as row_count
-    from deal_totals
-    union all
-    select
-        source_system,
-        source_account_id,
-        'duplicates' as check_id,
-        cast(duplicate_count as double) / nullif(live_count, 0) as value,
-        cast(null as double) as own_value,
-        cast(duplicate_count as bigint) as row_count
-    from deal_totals
-    union all
-    select
-        source_system,
-        source_account_id,
-        'closed_before_created' as check_id,
-        cast(closed_early_count as double) as value,
-        cast(null as double) as own_value,
-        cast(closed_early_count as bigint) as row_count
-    from deal_totals
-    union all
-    select
-        source_system,
-        source_account_id,
-        'left_truncated' as check_id,
-        cast(truncated_count as double) / nullif(live_count, 0) as value,
-        cast(null as double) as own_value,
-        cast(truncated_count as bigint) as row_count
-    from deal_totals
-    union all
-    select
-        source_system,
-        source_account_id,
-        'missing_loss_reason' as check_id,
-        cast(unreasoned_count as double) / nullif(rejection_count, 0) as value,
-        cast(null as double) as own_value,
-        cast(unreasoned_count as bigint) as row_count
-    from rejection_counts
-    union all
-    select
-        source_system,
-        source_account_id,
-        'invoices_connected' as check_id,
-        case when money_row_count > 0 then cast(1 as double) end as value,
-        cast(null as double) as own_value,
-        cast(money_row_count as bigint) as row_count
-    from deal_totals
-    union all
-    select
-        source_system,
-        source_account_id,
-        'unmatched_payments' as check_id,
-        cast(dealless_count as double) / nullif(payment_count, 0) as value,
-        cast(null as double) as own_value,
-        cast(dealless_count as bigint) as row_count
-    from payment_counts
-    union all
-    select
-        source_system,
-        source_account_id,
-        'spend_amount' as check_id,
-        cast(native_amount as double) as value,
-        cast(loaded_native_amount as double) as own_value,
-        cast(row_count as bigint) as row_count
-    from spend_pairs
-    union all
-    select
-        source_system,
-        source_account_id,
-        'spend_vat_unknown' as check_id,
-        cast(vat_unknown_amount as double) / nullif(cast(native_amount as double), 0) as value,
-        cast(null as double) as own_value,
-        cast(vat_unknown_count as bigint) as row_count
-    from spend_pairs
-    union all
-    select
-        source_system,
-        source_account_id,
-        'quarantined_rows' as check_id,
-        cast(row_count as double) as value,
-        cast(null as double) as own_value,
-        cast(row_count as bigint) as row_count
-    from quarantine_counts
+    {%- for check_id, relation, value, own_value, row_count in measures %}
+        {% if not loop.first %}union all{% endif %}
+        select
+            source_system,
+            source_account_id,
+            '{{ check_id }}' as check_id,
+            cast({{ value }} as double) as value,
+            cast({{ own_value }} as double) as own_value,
+            cast({{ row_count }} as bigint) as row_count
+        from {{ relation }}
+    {%- endfor %}
 
 ),
 

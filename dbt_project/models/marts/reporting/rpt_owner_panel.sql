@@ -411,101 +411,23 @@ connected as (
 
 metrics as (
 
-    select
-        period_type,
-        period_start_date,
-        period_end_date,
-        'came' as metric_id,
-        cast(came_people_count as decimal(18, 2)) as value,
-        came_people_count as n,
-        cast(previous_came_people_count as double) / 4 as previous_mean_value,
-        case when has_deals then 'known' else 'not_connected' end as state,
-        case when not has_deals then 'crm' end as missing,
-        deals_until_at as fresh_until_at,
-        deals_until_local_at as fresh_local_at,
-        previous_period_count
-    from connected
-    union all
-    select
-        period_type,
-        period_start_date,
-        period_end_date,
-        'bought' as metric_id,
-        cast(won_people_count as decimal(18, 2)) as value,
-        won_people_count as n,
-        cast(previous_won_people_count as double) / 4 as previous_mean_value,
-        case when has_deals then 'known' else 'not_connected' end as state,
-        case when not has_deals then 'crm' end as missing,
-        deals_until_at as fresh_until_at,
-        deals_until_local_at as fresh_local_at,
-        previous_period_count
-    from connected
-    union all
-    select
-        period_type,
-        period_start_date,
-        period_end_date,
-        'sold' as metric_id,
-        won_amount as value,
-        won_row_count as n,
-        cast(previous_won_amount as double) / 4 as previous_mean_value,
-        case when has_deals then 'known' else 'not_connected' end as state,
-        case when not has_deals then 'crm' end as missing,
-        deals_until_at as fresh_until_at,
-        deals_until_local_at as fresh_local_at,
-        previous_period_count
-    from connected
-    union all
-    select
-        period_type,
-        period_start_date,
-        period_end_date,
-        'paid' as metric_id,
-        paid_amount as value,
-        paid_row_count as n,
-        cast(previous_paid_amount as double) / 4 as previous_mean_value,
-        case
-            when has_all_payments then 'known'
-            when has_payments then 'partial'
-            else 'not_connected'
-        end as state,
-        case when not has_all_payments then 'payments' end as missing,
-        deals_until_at as fresh_until_at,
-        deals_until_local_at as fresh_local_at,
-        previous_period_count
-    from connected
-    union all
-    select
-        period_type,
-        period_start_date,
-        period_end_date,
-        'acquisition_cost' as metric_id,
-        spend_amount / nullif(new_client_people_count, 0) as value,
-        new_client_people_count as n,
-        cast(previous_spend_amount as double)
-        / nullif(previous_new_client_people_count, 0) as previous_mean_value,
-        case when has_spend then 'partial' else 'not_connected' end as state,
-        case when has_spend then 'full_costs' else 'ad_spend' end as missing,
-        both_until_at as fresh_until_at,
-        both_until_local_at as fresh_local_at,
-        previous_period_count
-    from connected
-    union all
-    select
-        period_type,
-        period_start_date,
-        period_end_date,
-        'earned' as metric_id,
-        won_amount - spend_amount as value,
-        won_row_count as n,
-        cast(previous_won_amount - previous_spend_amount as double) / 4
-            as previous_mean_value,
-        case when has_spend then 'partial' else 'not_connected' end as state,
-        case when has_spend then 'costs' else 'ad_spend' end as missing,
-        both_until_at as fresh_until_at,
-        both_until_local_at as fresh_local_at,
-        previous_period_count
-    from connected
+    {%- for metric in panel_metrics() %}
+        {% if not loop.first %}union all{% endif %}
+        select
+            period_type,
+            period_start_date,
+            period_end_date,
+            '{{ metric.metric_id }}' as metric_id,
+            {{ metric.value }} as value,
+            {{ metric.n }} as n,
+            {{ metric.previous }} as previous_mean_value,
+            {{ metric.state }} as state,
+            {{ metric.missing }} as missing,
+            {{ metric.clock }}_until_at as fresh_until_at,
+            {{ metric.clock }}_until_local_at as fresh_local_at,
+            previous_period_count
+        from connected
+    {%- endfor %}
 
 ),
 
