@@ -142,6 +142,7 @@ class RateLimiter:
             self._given = deque(self._given, maxlen=count)
             self._fastest = 1.0 / (per_second * _SHARE_OF_THE_LIMIT)
             self._interval = self._fastest * slowness
+            self._next_turn = min(self._next_turn, self._clock() + self._interval)
 
     def slow_down(self, pause_seconds: float) -> None:
         """Double the distance between turns and let nobody send for a while.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,6 +75,7 @@ class Desk:
         )
         self.vk = VkServer(firm(), self.options)
         self.calls: list[tuple[str, dict[str, str], dict[str, str]]] = []
+        self.statuses: Counter[int] = Counter()
         self.faults: list[tuple[str, Fault, int]] = []
         self._lock = threading.Lock()
         owner = self
@@ -95,6 +97,7 @@ class Desk:
                     "",
                 )
                 reply = owner.answer(call)
+                owner.statuses[reply.status] += 1
                 self.send_response_only(reply.status)
                 self.send_header("Date", self.date_time_string(owner.vk.clock.now))
                 self.send_header("Content-Type", reply.content_type)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 
 import httpx
 import pytest
@@ -87,6 +88,20 @@ def test_the_pace_is_what_the_answers_name(desk: Desk, make_client: MakeClient) 
     with make_client(requests_per_second=5.0) as client:
         client.count_plans()
         assert client._limiter.interval_seconds == pytest.approx(1 / (5 * 0.97))
+
+
+def test_the_allowed_rate_is_used_and_never_passed(desk: Desk, make_client: MakeClient) -> None:
+    desk.change(requests_per_second=20)
+    desk.vk = VkServer(firm(), desk.options)
+    with make_client(requests_per_second=None) as client:
+        client._sleep = client._limiter._sleep = time.sleep
+        client.count_plans()
+        started = time.monotonic()
+        for _ in range(50):
+            client.count_plans()
+        rate = 50 / (time.monotonic() - started)
+    assert desk.statuses == {200: 52}
+    assert 0.95 * 20 <= rate <= 20
 
 
 def test_few_requests_left_for_the_day_are_noticed(desk: Desk, make_client: MakeClient) -> None:

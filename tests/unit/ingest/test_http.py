@@ -155,6 +155,28 @@ def test_no_number_of_refusals_brings_the_pace_to_a_halt() -> None:
     assert limiter.interval_seconds == pytest.approx(16 * full_pace)
 
 
+def test_the_pace_can_be_what_the_vendor_s_answers_name() -> None:
+    time = Time()
+    limiter = RateLimiter(2.0, clock=time, sleep=time.sleep)
+    limiter.wait_for_turn()
+    limiter.slow_down(0.0)
+    limiter.adopt(40.0)
+    assert limiter.interval_seconds == pytest.approx(2 / (40 * 0.97))
+    for _ in range(40):
+        limiter.note_success()
+    moments = []
+    for _ in range(90):
+        limiter.wait_for_turn()
+        moments.append(time.now)
+    assert moments[0] < 0.1
+    assert all(moments[n + 40] - moments[n] > 0.999_999 for n in range(50))
+    assert 89 / (moments[-1] - moments[0]) > 0.95 * 40
+    limiter.adopt(1.0)
+    limiter.wait_for_turn()
+    limiter.wait_for_turn()
+    assert time.now - moments[-1] >= 1.0
+
+
 def test_retry_after_is_obeyed_in_seconds_and_as_a_date() -> None:
     time = Time()
     api = client(answers(httpx.Response(429, headers={"Retry-After": "17"}), good()), time)
