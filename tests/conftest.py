@@ -25,6 +25,14 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
+def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the pauses between attempts short; their length is tested elsewhere."""
+    monkeypatch.setattr("ingest.http._FIRST_PAUSE_SECONDS", 0.01)
+    for name in ("_QUOTA_PAUSE_SECONDS", "_ORDER_PAUSE_SECONDS"):
+        monkeypatch.setattr(f"ingest.sources.yandex_metrica.client.{name}", 0.01)
+
+
+@pytest.fixture
 def product(tmp_path: Path) -> Callable[..., Product]:
     """Return a maker of products, each with an empty home folder of its own."""
 

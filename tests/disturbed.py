@@ -9,15 +9,17 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 
 from ingest.config import Settings, SourceRef, load_settings
-from ingest.demo.faults import UNKNOWN_FIELD
-from ingest.demo.serving import DemoEndpoints
+from ingest.demo.amocrm_server import AmoOptions
+from ingest.demo.faults import UNKNOWN_FIELD, FaultPlan
+from ingest.demo.serving import DEMO_AMO, DEMO_DIRECT, DemoEndpoints
 from ingest.errors import IngestError
 from ingest.loading import RAW_TABLES, load_source
 from ingest.records import PULLS_TABLE
@@ -32,6 +34,20 @@ APIS: Mapping[str, str] = {
 _LINK_QUERY = re.compile(r"\?.*")
 # After so many broken loads the cause counts as lasting; the test then removes it.
 _PATIENCE = 8
+GAVE_UP = "gave up"
+
+# Two moments of a working week, a day apart: what came late at the first is there at the second.
+FIRST_LOAD_AT = "2026-11-12T14:30:00+03:00"
+SECOND_LOAD_AT = "2026-11-13T15:00:00+03:00"
+# What makes the servers show more of their ways than a small company would meet: lists of several
+# pages, reports that are queued, consents that can be given again.
+SERVERS: Mapping[str, Any] = {
+    "amocrm": replace(DEMO_AMO, consents=10_000),
+    "direct": replace(
+        DEMO_DIRECT, campaigns_page_limit=3, offline_above_days=20, retry_in_seconds=0
+    ),
+    "now": FIRST_LOAD_AT,
+}
 
 Content = dict[str, dict[str, Any]]
 
@@ -43,7 +59,8 @@ class Home:
     root: Path
     endpoints: DemoEndpoints
     options: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, str] = field(default_factory=dict)
+    by_oauth: bool = False
+    consent: str = ""
 
     @property
     def settings(self) -> Settings:
@@ -54,11 +71,15 @@ class Home:
                 "VORONKA_HOME": str(self.root),
                 "VORONKA_SOURCES": ",".join(APIS),
                 "VORONKA_AMOCRM_URL": found.amocrm_url,
+                "VORONKA_AMOCRM_REDIRECT_URI": AmoOptions().redirect_uri,
                 "VORONKA_AMOCRM_REQUESTS_PER_SECOND": "1000",
                 "VORONKA_YANDEX_DIRECT_URL": found.direct_url,
                 "VORONKA_YANDEX_DIRECT_REQUESTS_PER_SECOND": "1000",
                 "VORONKA_VK_ADS_URL": found.vk_url,
                 "VORONKA_VK_ADS_REQUESTS_PER_SECOND": "1000",
+                "VORONKA_VK_ADS_PAGE_SIZE": "5",
+                # The homes of a test share one API client, and VK gives it five tokens.
+                "VORONKA_VK_ADS_WHEN_TOKENS_RUN_OUT": "delete",
                 "VORONKA_YANDEX_METRICA_URL": found.metrica_url,
                 "VORONKA_YANDEX_METRICA_COUNTER_ID": found.metrica_counter_id,
                 "VORONKA_YANDEX_METRICA_REQUESTS_PER_SECOND": "1000",
@@ -73,12 +94,11 @@ class Home:
         """Put the secrets where the sources look for them."""
         found = self.endpoints
         wanted = {
-            "SOURCES__AMOCRM__TOKEN": found.token,
+            **self._amocrm_secrets(),
             "SOURCES__YANDEX_DIRECT__TOKEN": found.token,
             "SOURCES__VK_ADS__CLIENT_ID": found.vk_client_id,
             "SOURCES__VK_ADS__CLIENT_SECRET": found.vk_client_secret,
             "SOURCES__YANDEX_METRICA__TOKEN": found.token,
-            **self.secrets,
         }
         before = {name: os.environ.get(name) for name in wanted}
         os.environ.update({name: value for name, value in wanted.items() if value})
@@ -92,6 +112,37 @@ class Home:
                 if value is not None:
                     os.environ[name] = value
 
+    def _amocrm_secrets(self) -> dict[str, str]:
+        options = AmoOptions()
+        return {
+            "SOURCES__AMOCRM__TOKEN": "" if self.by_oauth else self.endpoints.token,
+            "SOURCES__AMOCRM__CLIENT_ID": options.client_id if self.by_oauth else "",
+            "SOURCES__AMOCRM__CLIENT_SECRET": options.client_secret if self.by_oauth else "",
+            "SOURCES__AMOCRM__REFRESH_TOKEN": self.consent,
+        }
+
+    def give_consent(self) -> None:
+        """Do what a person does when the chain of tokens is lost."""
+        options = AmoOptions()
+        for _ in range(100):
+            try:
+                answer = httpx.post(
+                    f"{self.endpoints.amocrm_url}/oauth2/access_token",
+                    json={
+                        "client_id": options.client_id,
+                        "client_secret": options.client_secret,
+                        "redirect_uri": options.redirect_uri,
+                        "grant_type": "authorization_code",
+                        "code": options.authorization_code,
+                    },
+                    trust_env=False,
+                )
+                self.consent = answer.raise_for_status().json()["refresh_token"]
+            except (httpx.HTTPError, ValueError):
+                continue
+            return
+        raise AssertionError("no consent could be given")
+
     def load(self, source: str) -> None:
         """Read one source to its present.
 
@@ -104,6 +155,8 @@ class Home:
     def load_patiently(self, source: str) -> list[str]:
         """Load again and again until it succeeds or patience ends; return the errors met."""
         errors: list[str] = []
+        if self.by_oauth and source == "amocrm" and not self.consent:
+            self.give_consent()
         for _ in range(_PATIENCE):
             try:
                 self.load(source)
@@ -111,9 +164,11 @@ class Home:
                 text = str(error)
                 assert "\n" not in text, text
                 errors.append(text)
+                if "Give consent again" in text:
+                    self.give_consent()
             else:
                 return errors
-        return [*errors, "gave up"]
+        return [*errors, GAVE_UP]
 
     def same_key_as(self, other: Home) -> None:
         """Hash personal data as another home does, so that contents can be compared."""
@@ -230,6 +285,28 @@ def difference(found: Content, expected: Content) -> Difference:
 
 
 @dataclass
+class Undisturbed:
+    """What the two loads bring when nothing disturbs them."""
+
+    home: Home
+    first: Content
+    second: Content
+
+    @classmethod
+    def of(cls, home: Home, source: str, *, is_short: bool = False) -> Undisturbed:
+        """Load twice without faults; or once, at the second moment."""
+        home.endpoints.set_faults(None)
+        home.endpoints.set_now(FIRST_LOAD_AT)
+        first: Content = {}
+        if not is_short:
+            home.load(source)
+            first = home.content(source)
+        home.endpoints.set_now(SECOND_LOAD_AT)
+        home.load(source)
+        return cls(home, first, home.content(source))
+
+
+@dataclass
 class Tally:
     """What happened over many loads."""
 
@@ -248,3 +325,66 @@ class Tally:
             for kind, count in sorted(self.injected.items())
         ]
         return "\n".join(lines)
+
+    def reasons(self) -> Counter[str]:
+        """Return the errors that ended a load, numbers left out."""
+        return Counter(re.sub(r"\d+", "N", text.partition(". ")[0]) for text in self.errors)
+
+
+def disturbed_loads(
+    home: Home,
+    source: str,
+    plan: FaultPlan,
+    expected: Undisturbed,
+    tally: Tally,
+    *,
+    is_short: bool = False,
+) -> None:
+    """Load at two moments through faults, then once without them, and compare after each load.
+
+    Args:
+        home: An empty home.
+        source: The source to load.
+        plan: The faults; their pauses are made short.
+        expected: The same loads without faults.
+        tally: Takes what happened.
+        is_short: Leave out the first moment.
+    """
+    endpoints, api = home.endpoints, APIS[source]
+    home.same_key_as(expected.home)
+    before = endpoints.statistics()[api]
+    losses: list[str] = []
+
+    def compare(name: str, content: Content, *, hidden: set[str]) -> None:
+        found = difference(home.content(source), content)
+        losses.extend(found.lost if name == "healed" else found.less(hidden).lost)
+        wrong = found.less(hidden)
+        assert not wrong, f"{source}, seed {plan.seed}, {name}: {wrong}"
+
+    for name, moment, content in (
+        ("first", FIRST_LOAD_AT, expected.first),
+        ("second", SECOND_LOAD_AT, expected.second),
+    )[is_short:]:
+        endpoints.set_now(moment)
+        endpoints.set_faults(
+            replace(plan, hang_seconds=0.02, restart_seconds=0.05, retry_after_seconds=0)
+        )
+        errors = home.load_patiently(source)
+        tally.loads += 1 + len(errors) - (errors[-1:] == [GAVE_UP])
+        tally.errors += errors
+        after = endpoints.statistics()[api]
+        if errors[-1:] != [GAVE_UP]:
+            # What the API itself does not show at present cannot be there.
+            compare(name, content, hidden=set(after["withheld"]))
+    endpoints.set_faults(None)
+    home.load(source)
+    tally.loads += 1
+    compare("healed", expected.second, hidden=set())
+    tally.doubled += home.doubled(source)
+
+    for kind, count in after["faults"].items():
+        tally.injected[kind] += count - before["faults"].get(kind, 0)
+        tally.retried[kind] += after["faults_retried"].get(kind, 0) - before["faults_retried"].get(
+            kind, 0
+        )
+        tally.lost[kind] += len(losses)

@@ -159,7 +159,7 @@ class VkToken(StoredToken):
             else:
                 if not response.content or json_object(response) or attempt == _TOKEN_ATTEMPTS:
                     break
-            self._sleep(float(attempt))
+            self._sleep(RetryPolicy().first_pause_seconds * attempt)
         return response
 
     @staticmethod

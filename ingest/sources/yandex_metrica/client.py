@@ -518,7 +518,8 @@ def classifier(account: str, counter_id: str) -> Callable[[httpx.Response], Verd
             "/logrequests"
         )
         if is_html(response) and status < 500 and status != 429:
-            return Verdict("fatal", error=_html(response, account))
+            # Of a proxy or of works on the site: for a moment, or for good.
+            return Verdict("retry", error=_html(response, account))
         if response.is_success:
             return Verdict("ok")
         said, asked = _said(response), retry_after_seconds(response)
