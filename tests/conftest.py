@@ -28,6 +28,7 @@ def shared_data() -> Path:
 def quick_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the pauses between attempts short; their length is tested elsewhere."""
     monkeypatch.setattr("ingest.http._FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("ingest.sources.vk_ads._SECOND_CHANCE_PAUSES", (0.01, 0.01))
     for name in ("_QUOTA_PAUSE_SECONDS", "_ORDER_PAUSE_SECONDS"):
         monkeypatch.setattr(f"ingest.sources.yandex_metrica.client.{name}", 0.01)
 

@@ -265,10 +265,13 @@ class Difference:
         return bool(self.lost or self.extra or self.other)
 
     def less(self, tolerated: set[str]) -> Difference:
-        """Return the difference without records that the API hides at present."""
-        return Difference(
-            [name for name in self.lost if name not in tolerated], self.extra, self.other
-        )
+        """Return the difference without records, or all days of one, that the API hides now."""
+        kept = []
+        for name in self.lost:
+            table, _, record = name.partition("|")
+            if not {name, f"{table}|{record.rpartition('|')[2]}"} & tolerated:
+                kept.append(name)
+        return Difference(kept, self.extra, self.other)
 
 
 def difference(found: Content, expected: Content) -> Difference:

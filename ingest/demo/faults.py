@@ -321,6 +321,7 @@ class FaultLayer:
         if poison is not None and self._poisoned[poison] < plan.poisoned_answers:
             self._poisoned[poison] += 1
             self._count("poisoned_id", key)
+            self._withheld.add(poison)
             return ways.refused_for(call, chance)
 
         name, number = ways.list_name(call), ways.page(call)
@@ -747,7 +748,8 @@ class _VkWays(_Ways):
         # Few plans in a company of thousands: one in ten is bad at one time or another.
         share = min(plan.rates["poisoned_id"] * 20, 0.5)
         bad = [one for one in ids if _share_of(f"{plan.seed}|poison|{one}") < share]
-        return f"statistics|{bad[0]}" if bad else None
+        kind = call.path.split("/statistics/")[1].split("/")[0].removesuffix("s")
+        return f"{kind}_daily_statistics|{bad[0]}" if bad else None
 
     def refused_for(self, call: Call, chance: Random) -> Reply:
         if chance.random() < 0.3:
