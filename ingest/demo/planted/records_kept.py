@@ -30,6 +30,7 @@ _RIPE_INVOICE_DAYS = 60
 CRITERIA = ("region", "product", "budget", "spam")
 _CRITERION_WEIGHTS = (0.38, 0.34, 0.16, 0.12)
 ASSISTING_CHANNEL = "telegram"
+_POST_TAGS = f"?utm_source={ASSISTING_CHANNEL}&utm_medium=post&utm_campaign=design_ideas"
 _STALE_PLATFORM = "vk_ads"
 
 
@@ -212,6 +213,10 @@ def assist(plan: Plan) -> None:
         "utm_content": pa.nulls(count, pa.string()),
         "utm_term": pa.nulls(count, pa.string()),
         "click_id": pa.nulls(count, pa.string()),
+        # The page keeps nothing of the click whose visit was the model.
+        "start_url": compute.replace_substring_regex(
+            columns["start_url"], r"(\?.*)?$", _POST_TAGS, max_replacements=1
+        ),
         "goals": take_text(("[]",), np.zeros(count, dtype=np.int64)),
         "channel": text,
         "campaign_id": np.full(count, NULL, dtype=np.int64),
