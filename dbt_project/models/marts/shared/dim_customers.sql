@@ -13,7 +13,9 @@ nodes as (
 keys as (
 
     select * from {{ ref("int_identity_keys") }}
-    where identifier_kind <> 'company'
+    where
+        identifier_kind <> 'company'
+        and not is_excepted
 
 ),
 
