@@ -47,25 +47,42 @@ crm_touches as (
 
 ),
 
+-- Ten million visits come from millions of browsers; only those that deals name are looked at.
+crm_clients as (
+
+    select distinct crm_touches.client_id
+    from crm_touches
+    where crm_touches.client_id is not null
+
+),
+
+crm_clicks as (
+
+    select distinct crm_touches.click_id
+    from crm_touches
+    where crm_touches.click_id is not null
+
+),
+
 first_clients as (
 
     select
-        client_id,
-        min(touched_at) as first_visited_at
+        visits.client_id,
+        min(visits.touched_at) as first_visited_at
     from visits
-    where client_id is not null
-    group by client_id
+    inner join crm_clients on visits.client_id = crm_clients.client_id
+    group by visits.client_id
 
 ),
 
 first_clicks as (
 
     select
-        click_id,
-        min(touched_at) as first_visited_at
+        visits.click_id,
+        min(visits.touched_at) as first_visited_at
     from visits
-    where click_id is not null
-    group by click_id
+    inner join crm_clicks on visits.click_id = crm_clicks.click_id
+    group by visits.click_id
 
 ),
 
