@@ -462,26 +462,26 @@ class _Visits:
         return pa.array([value] * self._table.num_rows, pa.string())
 
     def _devices(self) -> Column:
-        devices = self._table.column("device").to_pylist()
-        return pa.array([_DEVICES.get(str(device), "1") for device in devices], pa.string())
+        return _mapped(self._table.column("device"), lambda one: _DEVICES.get(str(one), "1"))
 
-    def _goal_counts(self) -> list[int]:
-        texts = self._table.column("goals").to_pylist()
-        return [len([n for n in (text or "[]").strip("[]").split(",") if n]) for text in texts]
+    def _goals(self) -> Column:
+        return compute.fill_null(self._table.column("goals").combine_chunks(), "[]")
 
     def _goal_times(self) -> Column:
         quote = "\\'" if self._options.arrays_are_escaped else "'"
-        times = self._clock_text(self._options.time_zone).to_pylist()
-        return pa.array(
-            [
-                f"[{','.join([f'{quote}{time}{quote}'] * count)}]"
-                for time, count in zip(times, self._goal_counts(), strict=True)
-            ],
-            pa.string(),
-        )
+        times, goals = self._clock_text(self._options.time_zone), self._goals()
+        counts = [_length(text) for text in compute.unique(goals).to_pylist()]
+        told = _mapped(goals, lambda _: "[]")
+        for count in sorted(set(counts) - {0}):
+            one = compute.binary_join_element_wise(pa.scalar(quote), times, pa.scalar(quote), "")
+            inside = compute.binary_join_element_wise(*[one] * count, ",") if count > 1 else one
+            listed = compute.binary_join_element_wise(pa.scalar("["), inside, pa.scalar("]"), "")
+            is_so = compute.equal(_mapped(goals, lambda text: str(_length(text))), str(count))
+            told = compute.if_else(is_so, listed, told)
+        return told
 
     def _goal_prices(self) -> Column:
-        return pa.array([f"[{','.join(['0'] * n)}]" for n in self._goal_counts()], pa.string())
+        return _mapped(self._goals(), lambda text: f"[{','.join(['0'] * _length(text))}]")
 
     def _watch_ids(self) -> Column:
         visits = self._table.column("visit_id").to_pylist()
@@ -535,6 +535,19 @@ class _Visits:
         rows = np.empty(count, np.int64)
         rows[order] = order[chosen]
         return pa.array(rows)
+
+
+def _mapped(texts: Column, make: Callable[[Any], str]) -> Column:
+    """Return what a function makes of each text, called once for equal ones."""
+    whole = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    encoded = compute.dictionary_encode(whole, null_encoding="encode")
+    made = pa.array([make(value) for value in encoded.dictionary.to_pylist()], pa.string())
+    return made.take(encoded.indices)
+
+
+def _length(goals: str) -> int:
+    """Return how many goals a list such as [1,2] has."""
+    return len([one for one in goals.strip("[]").split(",") if one])
 
 
 def _attributed(name: str) -> tuple[str, str] | None:
