@@ -265,13 +265,18 @@ class Difference:
         return bool(self.lost or self.extra or self.other)
 
     def less(self, tolerated: set[str]) -> Difference:
-        """Return the difference without records, or all days of one, that the API hides now."""
-        kept = []
-        for name in self.lost:
-            table, _, record = name.partition("|")
-            if not {name, f"{table}|{record.rpartition('|')[2]}"} & tolerated:
-                kept.append(name)
-        return Difference(kept, self.extra, self.other)
+        """Return the difference without records that the API hides now, and without their days."""
+        hidden = {name.rpartition("|")[2] for name in tolerated}
+        return Difference(
+            [
+                name
+                for name in self.lost
+                if name not in tolerated
+                and not ("_statistics|" in name and name.rpartition("|")[2] in hidden)
+            ],
+            self.extra,
+            self.other,
+        )
 
 
 def difference(found: Content, expected: Content) -> Difference:

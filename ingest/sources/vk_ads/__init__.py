@@ -88,6 +88,7 @@ _DAY = dt.timedelta(days=1)
 _HISTORY_DAYS = 366
 _LONGEST_WINDOW = dt.timedelta(days=31)
 _PARALLEL_WINDOWS = 4
+_READS_OF_THE_PLANS = 4
 _SECOND_CHANCE_PAUSES = (1.0, 2.0, 4.0)
 # The window of a read in full; it begins before any advertisement of VK.
 _LONG_AGO = dt.datetime(2000, 1, 1)  # noqa: DTZ001 - naive UTC, as in all windows
@@ -171,8 +172,19 @@ class _Advertiser:
 
     def known_plans(self) -> list[dict[str, Any]]:
         if self.plans is None:
-            self.plans = [row for page in self.client.pages(AD_PLANS) for row in page]
+            found: dict[str, dict[str, Any]] = {}
+            for _ in range(_READS_OF_THE_PLANS):
+                before = len(found)
+                found.update((_id_of(row), row) for row in self.listed_plans())
+                # What one machine of VK does not show another does, and no days are asked of a
+                # plan that is on no list.
+                if before and len(found) == before:
+                    break
+            self.plans = list(found.values())
         return self.plans
+
+    def listed_plans(self) -> list[dict[str, Any]]:
+        return [row for page in self.client.pages(AD_PLANS) for row in page]
 
     @property
     def now(self) -> dt.datetime:
@@ -272,7 +284,11 @@ def _read_plans(
 
     def vanished(seen: set[str]) -> Sequence[str]:
         stored = state.live_ids(AD_PLANS, account_id=account_id)
-        return [record_id for record_id in stored if record_id not in seen]
+        gone = [record_id for record_id in stored if record_id not in seen]
+        if gone:
+            again = {_id_of(row) for row in advertiser.listed_plans()}
+            gone = [record_id for record_id in gone if record_id not in again]
+        return gone
 
     yield from land_pull(state, budget, AD_PLANS, pull, [batch], vanished=vanished)
     budget.report(AD_PLANS, 1, 1, len(records))
@@ -321,7 +337,11 @@ def _read_changes(
 
     def vanished(seen: set[str]) -> Sequence[str]:
         stored = state.live_ids(table, account_id=account_id)
-        return [record_id for record_id in stored if record_id not in seen]
+        gone = [record_id for record_id in stored if record_id not in seen]
+        if gone:
+            again = {_id_of(row) for page in advertiser.client.pages(table) for row in page}
+            gone = [record_id for record_id in gone if record_id not in again]
+        return gone
 
     before = budget.rows
     yield from land_pull(
@@ -426,6 +446,7 @@ def _planned(advertiser: _Advertiser, state: StoredState) -> _Plan:
     if refused:
         owed = set(advertiser.client.accepted(noted.split(), today))
         refused -= owed
+    owed |= _late_plans(advertiser, state, settled) - refused
     if owed:
         # Their days were passed over in every window of the past.
         settled = []
@@ -438,6 +459,20 @@ def _planned(advertiser: _Advertiser, state: StoredState) -> _Plan:
         owed=owed,
         noted=noted,
     )
+
+
+def _late_plans(advertiser: _Advertiser, state: StoredState, settled: Sequence[Window]) -> set[str]:
+    """Return ad plans seen for the first time and made before days that are read already."""
+    if not settled:
+        return set()
+    known = set(state.live_ids(AD_PLANS, account_id=advertiser.account_id))
+    read_until = max(window.end for window in settled).replace(tzinfo=dt.UTC).timestamp()
+    return {
+        _id_of(record)
+        for record in advertiser.known_plans()
+        if _id_of(record) not in known
+        and (from_moscow_text(record.get("created")) or 0.0) < read_until
+    }
 
 
 def _second_chance(advertiser: _Advertiser, plan: _Plan) -> list[str]:
