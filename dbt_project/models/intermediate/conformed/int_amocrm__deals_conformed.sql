@@ -37,7 +37,8 @@ unsorted_stages as (
 
 ),
 
--- The bin lists deleted leads while they lie in it; the log tells of them for ever.
+-- The bin lists deleted leads while they lie in it; the log tells of them for ever. The event of a
+-- merge stands at the card that is gone and names no other.
 deletion_signs as (
 
     select
@@ -45,7 +46,7 @@ deletion_signs as (
         deleted_leads.record_id as lead_id,
         deleted_leads.deleted_at as happened_at,
         not deleted_leads._is_deleted as is_in_bin,
-        true as is_deletion
+        'lead_deleted' as sign
     from {{ ref("stg_amocrm__deleted_leads") }} as deleted_leads
     union all
     select
@@ -53,9 +54,11 @@ deletion_signs as (
         events.entity_id as lead_id,
         events.created_at as happened_at,
         false as is_in_bin,
-        events.event_type = 'lead_deleted' as is_deletion
+        events.event_type as sign
     from {{ ref("stg_amocrm__events") }} as events
-    where events.event_type in ('lead_deleted', 'lead_restored')
+    where
+        events.event_type in ('lead_deleted', 'lead_restored')
+        or (events.event_type = 'entity_merged' and events.entity_type = 'lead')
 
 ),
 
@@ -65,10 +68,12 @@ deletions as (
         deletion_signs.source_account_id,
         deletion_signs.lead_id,
         bool_or(deletion_signs.is_in_bin) as is_in_bin,
-        max(case when deletion_signs.is_deletion then deletion_signs.happened_at end)
+        max(case when deletion_signs.sign = 'lead_deleted' then deletion_signs.happened_at end)
             as deleted_at,
-        max(case when not deletion_signs.is_deletion then deletion_signs.happened_at end)
-            as restored_at
+        max(case when deletion_signs.sign = 'lead_restored' then deletion_signs.happened_at end)
+            as restored_at,
+        max(case when deletion_signs.sign = 'entity_merged' then deletion_signs.happened_at end)
+            as merged_at
     from deletion_signs
     group by
         deletion_signs.source_account_id,
@@ -109,7 +114,9 @@ lead_deals as (
             deletions.deleted_at >= leads.updated_at
             and deletions.deleted_at >= coalesce(deletions.restored_at, deletions.deleted_at),
             false
-        ) as is_deleted
+        )
+        -- A card that lives on was edited by the merge and has a version of that moment.
+        or coalesce(deletions.merged_at > leads.updated_at, false) as is_deleted
     from leads
     left join loss_reasons
         on
