@@ -801,6 +801,41 @@ def test_look_alikes_are_there_and_marked(firm: Firm, name: str) -> None:
     )
 
 
+# What must be empty where a truth is off, whatever else is planted.
+ABSENT = {
+    "late_recording": LATE,
+    "hidden_stage": HIDDEN,
+    "slow_first_response": SLOW,
+    "never_called": f"{UNTOUCHED} and deal_id not in ({ACCEPTED})",
+    "contradicted_loss_reason": CONTRADICTED,
+    "assisting_channel": ASSISTED,
+    "unpaid_invoice": f"select invoice_id from ({OWED}) where balance > 0",
+    "lost_events": "select deal_id from stage_changes where published_at is null",
+    "phantom_stage": PHANTOM,
+    "bulk_cleanup": SWEPT,
+    "handover_theatre": f"{UNTOUCHED} and deal_id in ({ACCEPTED})",
+    "abandoned_follow_up": ABANDONED,
+    "non_target": "select deal_id from requests where not is_target",
+    "stale_source": f"""
+        select platform from ad_spend group by all
+        having max(known_from_at) < now_at() - {DAY}
+    """,
+    "doubled_load": TWICE,
+}
+
+
+@pytest.mark.parametrize("half", [0, 1])
+def test_each_switch_switches_its_own_truth(half: int) -> None:
+    """Half of the truths are off and leave no trace beside the other half."""
+    off = list(ABSENT)[half::2]
+    truths = SIZES.without(*off)
+    firm = Firm.of(DemoCompany(seed=4, months=12, leads=3000, truths=truths))
+    found = {name: bool(firm.rows(query)) for name, query in ABSENT.items()}
+    assert found == {name: name not in off for name in ABSENT}
+    named = firm.ids("select truth_id from items where is_planted union select truth_id from sizes")
+    assert not named & set(off)
+
+
 def test_a_person_is_a_set_of_contacts_and_browsers(firm: Firm) -> None:
     kinds = dict(
         firm.rows("select label, count(*) from items where truth_id = 'person_identity' group by 1")
