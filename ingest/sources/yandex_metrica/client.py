@@ -140,6 +140,10 @@ class _OrderRefusedError(RateLimitError):
     """Metrica takes no order now: too many requests, or no room."""
 
 
+class _PageError(SourceContractError):
+    """A page for people came instead of an answer: of a proxy, or of the server in front."""
+
+
 class MetricaClient:
     """One counter of Yandex Metrica."""
 
@@ -220,7 +224,7 @@ class MetricaClient:
 
     def counter(self) -> dict[str, Any]:
         """Return the record of the counter, its zone among it."""
-        return self._object(self._api.get_json(self._path("")), "counter")
+        return self._answer("", "counter")
 
     def free_own_logs(self) -> int:
         """Clean or cancel what a killed run of this home left on the counter; return how many.
@@ -294,9 +298,8 @@ class MetricaClient:
         raise self._storage_full()
 
     def _evaluated(self, first: dt.date, last: dt.date) -> tuple[bool, int]:
-        found = self._object(
-            self._api.get_json(self._path("/logrequests/evaluate"), self._question(first, last)),
-            "log_request_evaluation",
+        found = self._answer(
+            "/logrequests/evaluate", "log_request_evaluation", self._question(first, last)
         )
         try:
             return bool(found["possible"]), int(found.get("max_possible_day_quantity") or 0)
@@ -339,7 +342,7 @@ class MetricaClient:
                 fits, most = self._evaluated(first, last)
                 if not fits and most <= 0:
                     raise self._storage_full()
-            if isinstance(problem, SourceContractError):
+            if isinstance(problem, SourceContractError) and not isinstance(problem, _PageError):
                 raise problem
             is_refused = isinstance(problem, _OrderRefusedError)
             self._sleep(max(pause, _ORDER_PAUSE_SECONDS) if is_refused else pause)
@@ -360,9 +363,7 @@ class MetricaClient:
     def _made(self, number: int) -> dict[str, Any] | None:
         pause, waited = self._settings.poll_seconds, 0.0
         while True:
-            log = self._object(
-                self._api.get_json(self._path(f"/logrequest/{number}")), "log_request"
-            )
+            log = self._answer(f"/logrequest/{number}", "log_request")
             status = log.get("status")
             if status == _READY:
                 return log
@@ -430,16 +431,16 @@ class MetricaClient:
                 self._api.request("POST", self._path(f"/logrequest/{number}/{verb}"))
                 return
             with suppress(IngestError):
-                log = self._api.get_json(self._path(f"/logrequest/{number}"))
-                if self._object(log, "log_request").get("status") in _GONE:
+                if self._answer(f"/logrequest/{number}", "log_request").get("status") in _GONE:
                     return
 
     def _logs(self) -> list[dict[str, Any]]:
-        body = self._api.get_json(self._path("/logrequests"))
-        logs = body.get("requests") if isinstance(body, dict) else None
-        if not isinstance(logs, list):
-            raise self._contract("the list of logs came without its logs")
-        return [log for log in logs if isinstance(log, dict)]
+        def check(body: object) -> None:
+            if not isinstance(body, dict) or not isinstance(body.get("requests"), list):
+                raise self._contract("the list of logs came without its logs")
+
+        body = self._api.get_json(self._path("/logrequests"), check=check)
+        return [log for log in body["requests"] if isinstance(log, dict)]
 
     def _storage_full(self) -> LogStorageFullError:
         held = [log for log in self._logs() if log.get("status") == _READY]
@@ -461,6 +462,16 @@ class MetricaClient:
             "source": "visits",
             "attribution": _ATTRIBUTION,
         }
+
+    def _answer(
+        self, path: str, name: str, params: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return the object that an answer is about; another answer is asked for again."""
+
+        def check(body: object) -> None:
+            self._object(body, name)
+
+        return self._object(self._api.get_json(self._path(path), params, check=check), name)
 
     def _path(self, rest: str) -> str:
         return f"counter/{self._counter_id}{rest}"
@@ -590,8 +601,8 @@ def _said(response: httpx.Response) -> str:
     return f"HTTP {response.status_code}"
 
 
-def _html(response: httpx.Response, account: str) -> SourceContractError:
-    return SourceContractError(
+def _html(response: httpx.Response, account: str) -> _PageError:
+    return _PageError(
         f"{response.request.url.path} answered {response.status_code} with an HTML page",
         account=account,
         action="Check the address in url and the proxy: this is not the API",
