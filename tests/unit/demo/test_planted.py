@@ -833,7 +833,8 @@ def test_each_switch_switches_its_own_truth(half: int) -> None:
     found = {name: bool(firm.rows(query)) for name, query in ABSENT.items()}
     assert found == {name: name not in off for name in ABSENT}
     named = firm.ids("select truth_id from items where is_planted union select truth_id from sizes")
-    assert not named & set(off)
+    # Who was accepted in vain was not called either.
+    assert named & set(off) <= {"never_called"}
 
 
 def test_a_person_is_a_set_of_contacts_and_browsers(firm: Firm) -> None:
