@@ -42,7 +42,8 @@ def run_dbt(settings: Settings, arguments: Sequence[str]) -> int:
         ensure_raw_tables(home)
         ServeFolder(home.serve_dir).make_working_copy()
         command = [str(dbt_executable()), *arguments]
-        if arguments and arguments[0] in _WITH_VARS and "--vars" not in arguments:
+        # dbt takes its own options before the verb too: `dbt --quiet build`.
+        if _WITH_VARS.intersection(arguments) and "--vars" not in arguments:
             command += dbt_vars_arguments(settings)
         with applied(dbt_environment(home)):
             process = subprocess.Popen(command, cwd=DBT_PROJECT_DIR)
