@@ -63,7 +63,9 @@ named as (
     select
         told_sets.*,
         coalesce(mapped.channel, nullif(told_sets.told_channel, ''), 'unknown') as channel,
-        coalesce(mapped.is_paid, false) as is_paid
+        coalesce(mapped.is_paid, false) as is_paid,
+        told_sets.visit_origin = 'none'
+        or coalesce(mapped.channel, told_sets.told_channel) = 'direct' as is_direct
     from told_sets
     left join mapped
         on
@@ -84,8 +86,8 @@ final as (
         named.visit_origin,
         campaign_words.campaign_key,
         named.channel,
-        named.is_paid and named.visit_origin <> 'none' as is_paid,
-        named.visit_origin = 'none' or named.channel = 'direct' as is_direct
+        named.is_paid and not named.is_direct as is_paid,
+        named.is_direct
     from named
     left join campaign_words
         on lower(named.utm_campaign) = campaign_words.word
