@@ -16,20 +16,21 @@ from pathlib import Path
 from tests.bench import landing, models
 from tests.bench.measuring import GIB, Report, measure, scratch
 
-DEALS = 200_000
+# A few of the firm's deals are in the bin or not yet accepted; 200,000 and more are listed.
+DEALS = 206_000
 SAMPLE = 20_000
 LARGE = 1_000_000
 
 
 def bench_landing(report: Report) -> None:
     """Land the same page bytes in three ways."""
-    print(
-        f"From server bytes to a committed raw table, {DEALS:,} amoCRM deals (dlt's defaults: a sample of {SAMPLE:,})"
-    )
     folder = scratch("landing")
     try:
         pages, sample = folder / "pages.jsonl", folder / "sample.jsonl"
-        landing.write_pages(pages, DEALS)
+        rows = landing.write_pages(pages, DEALS)
+        print(
+            f"From server bytes to a committed raw table, {rows:,} amoCRM deals (dlt's defaults: a sample of {SAMPLE:,})"
+        )
         with pages.open("rb") as every, sample.open("wb") as first:
             first.writelines(itertools.islice(every, SAMPLE // landing.PAGE))
         results = {}

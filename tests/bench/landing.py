@@ -3,89 +3,53 @@
     python -m tests.bench.landing ours|parquet|defaults PAGES FOLDER
 
 `parquet` is dlt fed with parsed dicts and told to write Parquet files; `defaults` is dlt as it comes, with nested tables and
-insert statements. All three read the same pages of JSON, 250 deals each, from one file.
+insert statements. All three read the same pages of JSON, 250 deals each, from one file, as the demo company's CRM sent them.
 """
 
 from __future__ import annotations
 
 import json
-import random
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dlt
+import duckdb
+import httpx
 import orjson
+
+from ingest.config import dlt_configured, load_settings
+from ingest.demo import DemoCompany
+from ingest.demo.serving import serve_demo
+from ingest.loading import ChunkBudget, StoredState, ensure_raw_tables, land_pull, pipeline_for
+from ingest.privacy import Privacy
+from ingest.records import Pull, new_pull_id, record_batch, utc_now
+from ingest.sources.amocrm.personal_data import rules_for
+from ingest.sources.amocrm.settings import LEAD_PARTS
 
 PAGE = 250
 
 
-def write_pages(path: Path, deals: int) -> None:
-    """Write pages as the API sends them, one JSON document a line; a tenth of the deals carry a phone in their name."""
-    draw = random.Random(20261121)
-    with path.open("wb") as pages:
-        for first in range(0, deals, PAGE):
-            leads = [_deal(number, draw) for number in range(first, min(first + PAGE, deals))]
-            page = {
-                "_page": first // PAGE + 1,
-                "_links": {
-                    "self": {"href": "https://example.amocrm.ru/api/v4/leads?page=1&limit=250"}
-                },
-                "_embedded": {"leads": leads},
-            }
-            pages.write(orjson.dumps(page) + b"\n")
-
-
-def _deal(number: int, draw: random.Random) -> dict[str, Any]:
-    created = 1_700_000_000 + number * 37
-    phone = f"+7 9{draw.randrange(10**9):09d}"
-    codes = {
-        "UTM_SOURCE": "yandex",
-        "UTM_MEDIUM": "cpc",
-        "UTM_CAMPAIGN": str(draw.randrange(10**8)),
-        "_YM_UID": str(draw.randrange(10**18)),
-    }
-    link = {"self": {"href": f"https://example.amocrm.ru/api/v4/leads/{number}"}}
-    return {
-        "id": number,
-        "name": f"Звонок от {phone}" if number % 10 == 0 else f"Сделка #{number}",
-        "price": draw.randrange(10**6),
-        "responsible_user_id": 500 + number % 30,
-        "group_id": 0,
-        "status_id": draw.choice((142, 143, 32392159, 32392165)),
-        "pipeline_id": 3001,
-        "loss_reason_id": None,
-        "source_id": None,
-        "created_by": 501,
-        "updated_by": 501,
-        "created_at": created,
-        "updated_at": created + 86_400,
-        "closed_at": None,
-        "closest_task_at": None,
-        "is_deleted": False,
-        "custom_fields_values": [
-            {
-                "field_id": 7000 + place,
-                "field_name": code.lower(),
-                "field_code": code,
-                "field_type": "tracking_data",
-                "values": [{"value": value}],
-            }
-            for place, (code, value) in enumerate(codes.items())
-        ],
-        "score": None,
-        "account_id": 900,
-        "labor_cost": None,
-        "is_price_modified_by_robot": False,
-        "_links": link,
-        "_embedded": {
-            "tags": [{"id": 1, "name": "vip", "color": None}] if number % 5 == 0 else [],
-            "companies": [],
-            "contacts": [{"id": number + 10**6, "is_main": True, "_links": link}],
-            "loss_reason": [],
-        },
-    }
+def write_pages(path: Path, deals: int) -> int:
+    """Write the pages that the demo company's CRM sends, one JSON document a line, and return their deals."""
+    rows = 0
+    with (
+        serve_demo(DemoCompany(leads=deals).tables()) as endpoints,
+        httpx.Client(headers={"authorization": f"Bearer {endpoints.token}"}, timeout=60) as client,
+        path.open("wb") as pages,
+    ):
+        following: str | None = (
+            f"{endpoints.amocrm_url}/api/v4/leads?limit={PAGE}&with={LEAD_PARTS}"
+        )
+        while following:
+            answer = client.get(following).raise_for_status()
+            page = orjson.loads(answer.content)
+            rows += len(page["_embedded"]["leads"])
+            pages.write(answer.content + b"\n")
+            following = page["_links"].get("next", {}).get("href")
+    return rows
 
 
 def _pages(path: Path) -> Iterator[bytes]:
@@ -94,14 +58,6 @@ def _pages(path: Path) -> Iterator[bytes]:
 
 
 def _ours(path: Path, folder: Path) -> int:
-    import dlt
-
-    from ingest.config import dlt_configured, load_settings
-    from ingest.loading import ChunkBudget, StoredState, ensure_raw_tables, land_pull, pipeline_for
-    from ingest.privacy import Privacy
-    from ingest.records import Pull, new_pull_id, record_batch, utc_now
-    from ingest.sources.amocrm.personal_data import rules_for
-
     settings = load_settings({"VORONKA_HOME": str(folder)})
     ensure_raw_tables(settings.home)
     scrub = Privacy(settings).scrubber(rules_for("leads", keep_sales_rep_names=False))
@@ -129,8 +85,6 @@ def _ours(path: Path, folder: Path) -> int:
 
 
 def _dlt(path: Path, folder: Path, **options: Any) -> int:
-    import dlt
-
     @dlt.resource(name="leads", write_disposition="append")
     def leads() -> Iterator[Any]:
         for page in _pages(path):
@@ -147,8 +101,6 @@ def _dlt(path: Path, folder: Path, **options: Any) -> int:
 
 
 def _count(warehouse: Path, table: str) -> int:
-    import duckdb
-
     with duckdb.connect(str(warehouse)) as connection:
         row = connection.execute(f"select count(*) from {table}").fetchone()
     assert row is not None
@@ -157,8 +109,6 @@ def _count(warehouse: Path, table: str) -> int:
 
 def main(way: str, pages: str, folder: str) -> None:
     """Land the pages one way and print rows and seconds; imports count for nobody."""
-    import dlt  # noqa: F401
-
     started = time.monotonic()
     if way == "ours":
         rows = _ours(Path(pages), Path(folder))
