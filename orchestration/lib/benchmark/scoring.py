@@ -63,7 +63,7 @@ class Score:
 def truth_size(kind: Kind, true: Rows) -> int:
     """Return how many things the truth is about; 0: it is not planted here."""
     if kind == "number":
-        return int(true[0][1]) if true and true[0][0] is not None else 0
+        return int(true[0][1] or 1) if true and true[0][0] is not None else 0
     if kind == "breakdown":
         return sum(int(row[2]) for row in true)
     return len({row[0] for row in true})

@@ -298,6 +298,69 @@ MEASURES = (
         builds="activities of the CRM: fct_contact_attempts and fct_lead_responses",
     ),
     Measure(
+        truth_id="slow_first_response",
+        measure_id="price_of_delay",
+        title="share of sales lost by a late answer",
+        kind="number",
+        unit="points",
+        true="""
+            select
+                max(value) filter (parameter = 'effect'),
+                coalesce(max(value) filter (parameter = 'slow_deals'), 0)
+            from truth.sizes
+            where truth_id = 'slow_first_response'
+        """,
+        ours=Way(
+            # Requests of the same working hours, so that the hour is not what differs.
+            """
+            with answered as (
+                select
+                    responses.sla_status = 'breached' as is_late,
+                    deals.outcome = 'won' as is_won
+                from marts.fct_lead_responses as responses
+                inner join marts.dim_deals as deals on responses.deal_key = deals.deal_key
+                where
+                    responses.sla_status in ('met', 'breached')
+                    and isodow(responses.clock_started_at + interval 3 hour) <= 5
+                    and hour(responses.clock_started_at + interval 3 hour) between 15 and 17
+            )
+
+            select
+                1
+                - avg(is_won::int) filter (is_late)
+                / nullif(avg(is_won::int) filter (not is_late), 0)
+            from answered
+            """,
+            {
+                "marts.fct_lead_responses": ("deal_key", "sla_status", "clock_started_at"),
+                "marts.dim_deals": ("deal_key", "outcome"),
+            },
+        ),
+        naive=Way(
+            f"""
+            with first_calls as (
+                select
+                    deal_id,
+                    min(called_at) > created_at + interval 1 hour as is_late
+                from ({CALLS})
+                where note_type = 'call_out'
+                group by deal_id, created_at
+            )
+
+            select
+                1
+                - avg((status_id = '142')::int) filter (is_late)
+                / nullif(avg((status_id = '142')::int) filter (not is_late), 0)
+            from first_calls
+            inner join staging.stg_amocrm__leads on deal_id = record_id
+            """,
+            _NOTES,
+        ),
+        naive_title="won ratio of leads called within an hour against the others",
+        naive_source="speed-to-lead dashboards [B1, B2]; nights and unanswered leads distort it",
+        builds="activities of the CRM: fct_lead_responses",
+    ),
+    Measure(
         truth_id="never_called",
         measure_id="never_called",
         title="leads nobody tried to reach",
@@ -345,6 +408,63 @@ MEASURES = (
         ),
         naive_title="open deals without a task",
         naive_source="widget 'deals without tasks' of amoCRM [R14]",
+        builds="activities of the CRM: fct_contact_attempts",
+    ),
+    Measure(
+        truth_id="abandoned_follow_up",
+        measure_id="yield_of_second_attempt",
+        title="yield of the second attempt",
+        kind="number",
+        unit="points",
+        true="""
+            select max(value), max(try_cast(regexp_extract(unit, '([0-9]+)', 1) as bigint))
+            from truth.sizes
+            where truth_id = 'abandoned_follow_up' and parameter = 'yield_of_attempt_2'
+        """,
+        ours=Way(
+            """
+            with leads as (
+                select
+                    deal_key,
+                    max(attempt_number) as last_number,
+                    min(attempt_number) filter (is_conversation) as talked_number
+                from marts.fct_contact_attempts
+                group by deal_key
+            )
+
+            select
+                count(*) filter (talked_number = 2)
+                / nullif(
+                    count(*) filter (last_number >= 2 and coalesce(talked_number, 2) >= 2), 0
+                )::double
+            from leads
+            """,
+            {"marts.fct_contact_attempts": ("deal_key", "attempt_number", "is_conversation")},
+        ),
+        naive=Way(
+            f"""
+            with numbered as (
+                select
+                    deal_id,
+                    row_number() over (partition by deal_id order by called_at) as call_number
+                from ({CALLS})
+                where note_type = 'call_out'
+            ),
+
+            won as (
+                select deal_id, max(call_number) as call_count
+                from numbered
+                inner join staging.stg_amocrm__leads on deal_id = record_id
+                where status_id = '142'
+                group by deal_id
+            )
+
+            select count(*) filter (call_count = 2) / nullif(count(*), 0)::double from won
+            """,
+            _NOTES,
+        ),
+        naive_title="share of sales that took two contacts",
+        naive_source="'sales by number of contacts', traced to a body that does not exist [B12]",
         builds="activities of the CRM: fct_contact_attempts",
     ),
     Measure(
