@@ -48,6 +48,8 @@ def test_first_load_reads_all_days_once_and_keeps_vat_and_currency(
         ("111", "2026-11-01 07:00:00"),
         ("112", "2026-11-01 07:00:00"),
     ]
+    asked = desk.asked(DAY_PATH)[0]
+    assert (asked["metrics"], asked["attribution"]) == ("base", "conversion")
     assert query("select count(*) from raw_vk_ads.ad_groups") == [(4,)]
     assert query("select count(*) from raw_vk_ads.banners") == [(8,)]
 
@@ -277,6 +279,20 @@ def test_a_plan_that_left_the_list_is_still_asked_about(
     assert "112" in desk.asked(DAY_PATH)[-1]["id"]
     assert [row[1] for row in query(CURRENT)] == ["111", "112"]
     assert query("select record_id from raw_vk_ads.ad_plans where is_deleted") == [("112",)]
+
+
+def test_a_plan_that_an_earlier_list_lacked_brings_its_past(
+    desk: Desk, refresh: Refresh, query: Query
+) -> None:
+    rows = [spend(111, "2026-10-26", "1.00"), spend(112, "2026-10-26", "2.00")]
+    desk.show(*rows, plans=1)
+    refresh()
+    desk.show(*rows, plans=2)
+    refresh()
+    assert [row[1] for row in query(CURRENT)] == ["111", "112"]
+    desk.calls.clear()
+    refresh()
+    assert spans(desk) == [("2026-11-13", "2026-11-20")]
 
 
 def test_too_much_asked_at_once_is_asked_in_halves(
