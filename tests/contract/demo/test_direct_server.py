@@ -222,7 +222,8 @@ def test_border_date_names_the_first_day_that_changed(
     assert result["Timestamp"] == "2026-11-16T06:00:00Z"
     borders = {row["CampaignId"]: row["BorderDate"] for row in result["Modified"]["CampaignsStat"]}
     assert set(borders) == set(ids)
-    assert max(borders.values()) <= "2026-11-13"
+    # The busiest campaign has figures on every day; a small one may have had no views lately.
+    assert borders[70120031] <= "2026-11-13"
 
 
 def test_rows_may_vanish(direct: Callable[..., Direct]) -> None:
