@@ -74,6 +74,33 @@ def test_breakdowns_add_up_to_the_kopeck(demo: tuple[Product, str]) -> None:
         assert sold == won[0]
 
 
+def test_the_benchmark_scores_the_demo_company(demo: tuple[Product, str], tmp_path: Path) -> None:
+    product, _ = demo
+    target = tmp_path / "scores.json"
+    output = product.run("benchmark", "--home", str(product.home), "--json", str(target))
+    assert "One company (seed " in output
+    measures = {
+        one["measure_id"]: one for one in json.loads(target.read_text(encoding="utf-8"))["measures"]
+    }
+    for one in measures.values():
+        is_lacking = one["lacks"] != []
+        assert {line["state"] == "not built" for line in one["statistics"]} == {is_lacking}, one
+        # A planted truth has a naive score even where ours is not built.
+        assert one["by_seed"][0]["naive"] is not None or one["n"] == 0, one
+
+    def ours(measure_id: str) -> dict[str, float]:
+        answer: dict[str, float] = measures[measure_id]["by_seed"][0]["ours"]
+        return answer
+
+    # What must be exact is exact, and what is planted is there to be found.
+    assert ours("sold")["misplaced"] == 0
+    assert abs(ours("spend_with_vat")["error"]) < 1e-6
+    assert ours("restated_spend")["misplaced"] < 1e-6
+    assert ours("unpaid_invoice")["recall"] == 1
+    for measure_id in ("late_recording", "never_called", "contradicted_loss_reason", "lost_events"):
+        assert measures[measure_id]["n"] > 0, measure_id
+
+
 @pytest.fixture(scope="module")
 def firm(demo: tuple[Product, str]) -> CompanyTables:
     """Return what really happened in the firm that was loaded."""
