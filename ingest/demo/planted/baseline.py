@@ -53,6 +53,7 @@ def put_right(draft: Draft, streams: Streams) -> None:
     _answers_come_soon(draft, streams("planted.answers"))
     _documents_are_sent(draft, streams("planted.documents"))
     _bills_are_paid_or_withdrawn(draft, streams("planted.bills"))
+    _insist(draft, streams("planted.insisting"))
     fit_reasons(draft, streams("planted.reasons"))
 
 
@@ -222,25 +223,25 @@ def _people_are_called(draft: Draft, rng: np.random.Generator) -> None:
         over = ends_at(draft)[who]
         if number == 0:
             at = np.where(at < over, at, np.maximum(over - 240, begins + 1))
-        _wait_for(draft, who, at, rng)
+        # A loss waits for the calls that would still try to reach the person.
+        _put_off(draft, who, at + rng.integers(600, 6 * 3600, len(who)))
         over = ends_at(draft)[who]
         fits = (at < over) & (at < draft.now)
         reached = (rng.random(len(who)) < _REACHES[number]) & ~unreachable[who]
         _call(draft, rng, who[fits], at[fits], reached[fits])
 
 
-def _wait_for(draft: Draft, deal: Ints, at: Ints, rng: np.random.Generator) -> None:
-    """Put off the losses of people whom these calls would still try to reach."""
+def _put_off(draft: Draft, deal: Ints, moment: Ints) -> None:
+    """Put off the losses of people who ask once, where they came before these moments."""
     moves, deals = draft.moves, draft.deals
     contact, asked = np.unique(deals["contact_id"], return_counts=True)
     asks_once = asked[np.searchsorted(contact, deals["contact_id"][deal])] == 1
     row = draft.last_moves()[deal]
-    moment = at + rng.integers(600, 6 * 3600, len(deal))
     waits = (
         asks_once
         & (row >= 0)
         & (np.append(moves["to_stage_id"], 0)[row] == LOST_STAGE_ID)
-        & (np.append(moves["changed_at"], 0)[row] <= at)
+        & (np.append(moves["changed_at"], 0)[row] <= moment)
         & (moment < draft.now)
     )
     for column in ("changed_at", "published_at"):
@@ -268,6 +269,34 @@ def _answers_come_soon(draft: Draft, rng: np.random.Generator) -> None:
     draft.stretch(
         *(draft.per_deal(late, values) for values in (begin, answered[late], begin, soon)),
     )
+
+
+def _insist(draft: Draft, rng: np.random.Generator) -> None:
+    """Let people who "do not answer" be called twice more, in vain, before they are lost."""
+    moves = draft.moves
+    last = draft.last_moves()
+    rows = last[last >= 0]
+    rows = rows[
+        (moves["loss_reason_id"][rows] == NO_ANSWER)
+        & (moves["to_stage_id"][rows] == LOST_STAGE_ID)
+        & (draft.deals["contact_id"][draft.move_deal()[rows]] != NULL)
+    ]
+    facts = loss_facts(draft, rows)
+    rows = rows[denied_reasons(facts, moves["loss_reason_id"][rows]) & (facts["attempts"] > 0)]
+    deal = draft.move_deal()[rows]
+    entered = entered_at(draft)[deal]
+    calendar = calendar_of(draft)
+    _put_off(
+        draft,
+        deal,
+        snapped(calendar, entered + rng.integers(62 * 3600, 120 * 3600, len(deal)), rng),
+    )
+    lost = moves["changed_at"][rows]
+    for earliest_hours, latest_hours in ((26, 60), (2, 9)):
+        before = rng.integers(earliest_hours * 3600, latest_hours * 3600, len(rows))
+        at = snapped(calendar, lost - before, rng)
+        fits = (at < lost) & (lost - before > entered + 3600)
+        _call(draft, rng, deal[fits], at[fits], np.zeros(int(fits.sum()), dtype=np.bool_))
 
 
 def fit_reasons(draft: Draft, rng: np.random.Generator) -> None:
