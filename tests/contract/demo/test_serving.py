@@ -49,6 +49,25 @@ def test_both_apis_answer_with_the_simulated_date(endpoints: DemoEndpoints) -> N
         assert len(campaigns.json()["result"]["Campaigns"]) == 8
 
 
+def test_vk_ads_and_metrica_answer_beside_them(endpoints: DemoEndpoints) -> None:
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": endpoints.vk_client_id,
+        "client_secret": endpoints.vk_client_secret,
+    }
+    with httpx.Client(trust_env=False) as http:
+        token = http.post(f"{endpoints.vk_url}/api/v2/oauth2/token.json", data=form).json()
+        headers = {"authorization": f"Bearer {token['access_token']}"}
+        plans = http.get(f"{endpoints.vk_url}/api/v2/ad_plans.json", headers=headers)
+        assert plans.headers["date"] == "Mon, 16 Nov 2026 06:00:00 GMT"
+        assert plans.json()["count"] == 3
+        path = f"management/v1/counter/{endpoints.metrica_counter_id}"
+        headers = {"authorization": f"OAuth {endpoints.token}"}
+        counter = http.get(f"{endpoints.metrica_url}/{path}", headers=headers)
+        assert counter.json()["counter"]["time_zone_name"] == "Europe/Moscow"
+    assert set(endpoints.statistics()) == {"amocrm", "direct", "vk", "metrica"}
+
+
 def test_records_do_not_name_the_port(endpoints: DemoEndpoints) -> None:
     # The port is another one each time; a record that named it would look changed on every run.
     with client(endpoints) as http:
@@ -149,5 +168,6 @@ def test_help_of_the_stand_alone_servers() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "ingest.demo", "--help"], capture_output=True, text=True, check=True
     )
-    for flag in ("--seed", "--months", "--leads", "--amocrm-port", "--direct-port", "--rate"):
+    ports = ("--amocrm-port", "--direct-port", "--vk-port", "--metrica-port")
+    for flag in ("--seed", "--months", "--leads", *ports, "--rate"):
         assert flag in run.stdout
