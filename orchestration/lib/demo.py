@@ -100,26 +100,38 @@ def choose_faults(home: Home, wanted: str, seed: int) -> None:
         FaultPlan.parse(wanted, seed)
     except ValueError as error:
         raise HomeError(f"--faults: {error}") from None
-    chosen = json.dumps({"kinds": wanted, "seed": seed})
-    _faults_file(home).write_text(chosen, encoding="utf-8")
+    present = _faults_file(home)
+    chosen = {"kinds": wanted, "seed": seed, "runs": 0}
+    if present.exists() and _chosen_faults(home) | {"runs": 0} == chosen:
+        return
+    present.write_text(json.dumps(chosen), encoding="utf-8")
 
 
 def _faults_file(home: Home) -> Path:
     return home.demo_dir / "faults.json"
 
 
-def _faults(home: Home) -> "FaultPlan | None":
-    from ingest.demo.faults import FaultPlan
-
+def _chosen_faults(home: Home) -> dict[str, Any]:
+    path = _faults_file(home)
     try:
-        chosen = json.loads(_faults_file(home).read_text(encoding="utf-8"))
-        return FaultPlan.parse(chosen["kinds"], chosen["seed"])
-    except FileNotFoundError:
-        return None
+        chosen = json.loads(path.read_text(encoding="utf-8"))
+        return {"kinds": chosen["kinds"], "seed": chosen["seed"], "runs": int(chosen["runs"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HomeError(
-            f"{_faults_file(home)} is not readable ({error}); delete it and run `voronka demo`."
+            f"{path} is not readable ({error}); delete it and run `voronka demo`."
         ) from None
+
+
+def _faults(home: Home) -> "FaultPlan | None":
+    """Return the faults of the next run; each run has its own, or none would ever get further."""
+    from ingest.demo.faults import FaultPlan
+
+    path = _faults_file(home)
+    if not path.exists():
+        return None
+    chosen = _chosen_faults(home)
+    path.write_text(json.dumps(chosen | {"runs": chosen["runs"] + 1}), encoding="utf-8")
+    return FaultPlan.parse(chosen["kinds"], chosen["seed"] * 1000 + chosen["runs"])
 
 
 def _faults_in_words(statistics: dict[str, Any]) -> str:
