@@ -380,36 +380,53 @@ def write_raw(
         raise ConfigurationError(
             f"{place.root} has a company already", action="Give a folder that does not exist yet"
         )
-    settings = _settled(place, company)
-    spend: pa.Table | None = None
-    first: CompanyTables | None = None
-    with RawFile(place, memory_limit=memory_limit) as file:
+    try:
+        settings = _settled(place, company)
+        rows, firm = _write_large_tables(company, place, settings, memory_limit, report)
+        rows |= _land_advertising(firm, settings, company)
+    except BaseException:
+        # Half a company helps nobody, and would stand in the way of another try.
+        for path in (place.warehouse, place.config_file, place.demo_marker):
+            path.unlink(missing_ok=True)
+        raise
+    return Written(rows, time.monotonic() - started, place.warehouse.stat().st_size)
+
+
+def _write_large_tables(
+    company: ScaledCompany,
+    home: Home,
+    settings: Settings,
+    memory_limit: str,
+    report: Callable[[str], None] | None,
+) -> tuple[dict[str, int], CompanyTables]:
+    """Write CRM and visits block by block; return the rows, and the firm as advertisers know it."""
+    firm: CompanyTables | None = None
+    with RawFile(home, memory_limit=memory_limit) as file:
         for number, tables in enumerate(company.blocks()):
             amocrm = AmocrmRaw(tables, settings, number)
-            if first is None:
-                first = tables
+            if firm is None:
+                firm = _without_deals(tables)
                 metrica = MetricaRaw(settings, tables.now, company.start.date())
+                _write_company_tables(home, tables, company.block_count)
                 for pull in amocrm.pulls():
                     file.open_pull(AMOCRM, pull)
                 for pull in metrica.pulls(tables):
                     file.open_pull(METRICA, pull)
+            else:
+                spend = pa.concat_tables([firm.ad_spend, tables.ad_spend])
+                firm = replace(firm, ad_spend=summed_spend(spend))
             for table, part in amocrm.rows(lambda table: file.pull_id(AMOCRM, table)):
                 file.append(AMOCRM, table, part)
             del amocrm
             for part in metrica.visits(tables, file.pull_id(METRICA, VISITS)):
                 file.append(METRICA, VISITS, part)
-            told = tables.ad_spend
-            spend = told if spend is None else summed_spend(pa.concat_tables([spend, told]))
             if report is not None:
                 report(f"{number + 1} of {company.block_count} blocks")
-        if first is None or spend is None:
+        if firm is None:
             raise ValueError("a company has at least one block")
-        file.append(METRICA, COUNTERS, metrica.counters(first, file.pull_id(METRICA, COUNTERS)))
+        file.append(METRICA, COUNTERS, metrica.counters(firm, file.pull_id(METRICA, COUNTERS)))
         file.commit()
-        rows = file.rows
-    _write_company_tables(place, first, company.block_count)
-    rows |= _land_advertising(replace(_without_deals(first), ad_spend=spend), settings, company)
-    return Written(rows, time.monotonic() - started, place.warehouse.stat().st_size)
+        return file.rows, firm
 
 
 def _settled(home: Home, company: ScaledCompany) -> Settings:

@@ -10,11 +10,14 @@ import pyarrow as pa
 import pytest
 
 from ingest.config import Settings, load_settings
-from ingest.demo import CompanyTables, DemoCompany
+from ingest.demo import CompanyTables, DemoCompany, scale
+from ingest.demo.__main__ import main
 from ingest.demo.amocrm_raw import AmocrmRaw
 from ingest.demo.json_columns import json_texts, numbers, strings
+from ingest.demo.raw_file import hashes
 from ingest.demo.scale import ScaledCompany, write_raw
 from ingest.errors import ConfigurationError
+from ingest.records import payload_hash
 from ingest.sources.amocrm import ENDPOINTS
 
 COLUMNAR = ("leads", "contacts", "tasks", "events", "lead_notes", "contact_notes", "invoices")
@@ -176,6 +179,38 @@ def test_texts_are_those_of_a_json_writer() -> None:
         '{"id":1,"name":"a \\"b\\" \\\\ \\n","tags":[],"more":{"flag":false,"one":[2,"ж"]}}',
         '{"id":null,"name":null,"tags":[],"more":{"flag":false,"one":[3,"ж"]}}',
     ]
+
+
+def test_hashes_are_those_of_the_sources() -> None:
+    texts = ['{"id":1}', '{"href":"https://a.example/api?page=1"}', '{"q":"a?b"}', ""]
+    column = pa.array(texts)
+    assert hashes(column).to_pylist() == [payload_hash(text.encode()) for text in texts]
+    assert hashes(column.slice(1, 2)).to_pylist() == [
+        payload_hash(text.encode()) for text in texts[1:3]
+    ]
+
+
+def test_a_broken_attempt_leaves_room_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(*_: object) -> None:
+        raise OSError("the servers did not start")
+
+    monkeypatch.setattr(scale, "_land_advertising", breaks)
+    company = ScaledCompany(deals=60, months=3)
+    for _ in range(2):
+        with pytest.raises(OSError, match="did not start"):
+            write_raw(company, tmp_path / "home")
+
+
+@pytest.mark.parametrize("options", [["--scale", "10"], ["--scale", "5000"], ["--home", "x"]])
+def test_the_command_says_what_it_needs(
+    options: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["ingest.demo", *options])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "--scale takes 1000 to 10000000 and needs --home" in capsys.readouterr().err
 
 
 def test_a_home_with_a_company_is_refused(tmp_path: Path) -> None:
