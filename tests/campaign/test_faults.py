@@ -16,7 +16,7 @@ from tests.product import Product
 
 pytestmark = pytest.mark.campaign
 SEEDS = 20
-BLOCK = 5
+BLOCK = 2
 COMPANY = {"seed": 7, "months": 4, "leads": 600}
 
 
@@ -88,6 +88,13 @@ def test_no_fault_loses_or_doubles_a_row(
         options = {"VORONKA_AMOCRM_FILTERS": "off"} if seed % 2 and source == "amocrm" else {}
         home = Home(tmp_path / str(seed), endpoints, options, by_oauth=seed % 3 == 0)
         disturbed_loads(home, source, FaultPlan(seed), reference.of(source, options), tally)
+    print(
+        f"\n{source}, to seed {block + BLOCK - 1}: {sum(tally.injected.values())} faults, "
+        f"{sum(tally.retried.values())} asked again, {tally.loads} loads, "
+        f"{len(tally.errors)} ended by an error, lost {sum(tally.lost.values())}, "
+        f"doubled {tally.doubled}",
+        flush=True,
+    )
     assert tally.doubled == 0
 
 
