@@ -171,6 +171,8 @@ class RetryPolicy:
     """How long a client stays patient: with failures, with answers that cannot be, with waiting."""
 
     attempts: int = 6
+    # A host that never answered in this run is a wrong address more often than a passing failure.
+    attempts_at_first: int = 4
     doubtful_answers: int = 4
     first_pause_seconds: float = field(default_factory=lambda: _FIRST_PAUSE_SECONDS)
     longest_pause_seconds: float = 60.0
@@ -241,6 +243,7 @@ class ApiClient:
         self._sleep = sleep
         self._clocks: list[tuple[float, float]] = []
         self._first_sent: float | None = None
+        self._has_answered = False
         self._server_now: datetime | None = None
         host = httpx.URL(self.base_url).host
         self._client = httpx.Client(
@@ -422,12 +425,18 @@ class ApiClient:
 
     def _send_patiently(self, asked: "_Asked") -> tuple[httpx.Response, Verdict]:
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._policy.attempts),
+            stop=self._is_enough,
             wait=self._pause,
             retry=tenacity.retry_if_exception_type(_TryAgainError),
             sleep=self._sleep,
         )
         return retrying(self._send_once, asked)
+
+    def _is_enough(self, state: tenacity.RetryCallState) -> bool:
+        most = self._policy.attempts
+        if not self._has_answered:
+            most = min(most, self._policy.attempts_at_first)
+        return state.attempt_number >= most
 
     def _pause(self, state: tenacity.RetryCallState) -> float:
         outcome = state.outcome
@@ -464,6 +473,7 @@ class ApiClient:
             if isinstance(failure, httpx.UnsupportedProtocol):
                 raise error from None
             raise _TryAgainError(Verdict("retry"), error) from None
+        self._has_answered = True
         self._note_clock(response, sent)
         verdict = self._classify(response)
         if verdict.action in {"retry", "slow_down"}:

@@ -220,6 +220,15 @@ def test_patience_ends_with_the_cause() -> None:
         client(answers(*[httpx.ConnectError("refused")] * 3), policy=policy).get_json("x")
 
 
+def test_a_host_that_never_answered_is_given_up_sooner() -> None:
+    silent, clock = [httpx.ConnectError("refused")] * 9, Time()
+    with pytest.raises(UnreachableError, match="no connection"):
+        client(answers(*silent), clock).get_json("x")
+    assert sum(clock.slept) < 10
+    api = client(answers(good({"a": 1}), *silent[:5], good({"a": 2})))
+    assert [api.get_json("x"), api.get_json("x")] == [{"a": 1}, {"a": 2}]
+
+
 def test_a_passing_failure_is_survived() -> None:
     api = client(answers(httpx.ConnectError("x"), httpx.Response(500), good({"a": 1})))
     assert api.get_json("x") == {"a": 1}
