@@ -21,9 +21,13 @@ COMPANY = ScaledCompany(deals=300, months=4)
 OF_THE_READING = ("pull_id", "_dlt_load_id")
 
 
-def load_over_http(settings: Settings) -> dict[str, LoadSummary]:
+def load_over_http(settings: Settings, *names: str) -> dict[str, LoadSummary]:
     with demo_sources(settings) as served:
-        return {ref.name: load_source(ref, served) for ref in served.sources}
+        return {
+            ref.name: load_source(ref, served)
+            for ref in served.sources
+            if not names or ref.name in names
+        }
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +87,8 @@ def test_a_later_load_finds_nothing_new(homes: tuple[Settings, Settings]) -> Non
                 f"select resource, sum(row_count) from raw_amocrm.{PULLS_TABLE} group by 1"
             ).fetchall()
         )
-    for source, summary in load_over_http(written).items():
+    # The advertising platforms were read by their own sources in the first place.
+    for source, summary in load_over_http(written, "amocrm", "yandex_metrica").items():
         assert summary.rows_stored == 0, (source, summary.resources)
         if source == "amocrm":
             # The time that was written counts as read: only the overlap is asked for again.
