@@ -6,7 +6,9 @@ import csv
 import re
 from collections import Counter, defaultdict
 from itertools import pairwise
+from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from ingest.demo import CompanyTables, DemoCompany, personal_data_values, write_company_tables
@@ -20,8 +22,9 @@ def firm() -> CompanyTables:
     return DemoCompany(leads=8000).world()
 
 
-def column(table, name):  # type: ignore[no-untyped-def]
-    return table.column(name).to_pylist()
+def column(table: pa.Table, name: str) -> list[Any]:
+    found: list[Any] = table.column(name).to_pylist()
+    return found
 
 
 def last_stage(firm: CompanyTables) -> dict[int, int]:
