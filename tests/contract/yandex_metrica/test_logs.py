@@ -353,7 +353,7 @@ def test_answers_that_cannot_be_are_one_clear_line(
     assert metrica.token not in str(caught.value)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_no_fault_loses_or_doubles_a_visit_or_leaves_a_log(
     metrica: Metrica, ask: Ask, seed: int
 ) -> None:
@@ -393,7 +393,7 @@ load_source(SourceRef("yandex_metrica"), load_settings(dict(os.environ)))
 
 
 def test_the_next_run_cleans_up_after_a_killed_one(
-    metrica: Metrica, refresh: Refresh, tmp_path: Path
+    metrica: Metrica, whole_refresh: Refresh, tmp_path: Path
 ) -> None:
     metrica.serve(DAYS, others_bytes=(7_000,))
     environment = {
@@ -413,5 +413,5 @@ def test_the_next_run_cleans_up_after_a_killed_one(
     )
     assert killed.returncode == 9
     assert metrica.statuses() == ["processed", "processed"]
-    assert refresh(start_date="2026-11-01").rows_stored == 19 + 1
+    assert whole_refresh(start_date="2026-11-01").rows_stored == 19 + 1
     assert metrica.statuses() == ["processed", "cleaned_by_user", "cleaned_by_user"]
