@@ -27,6 +27,7 @@ MONTHS = 36
 VENDORS_RATE = 7
 PACE = 10
 MOST = 1.2
+PACE_UNDER_THE_LIMIT = 0.97
 # Of these kinds the source asks for; the rest of the events is calls.
 _EVENTS_WITHOUT_CALLS = 6.0
 
@@ -65,14 +66,16 @@ def test_three_years_take_at_most_a_fifth_more_than_their_requests(tmp_path: Pat
     rows = {name: len(content) for name, content in home.content("amocrm").items()}
     requests = statistics["requests"]
     own = requests / rate
-    over = seconds - own
+    # The pace is a little under the limit at any rate; the rest takes as long at 7 a second.
+    rest = seconds - own / PACE_UNDER_THE_LIMIT
+    there = 1 / PACE_UNDER_THE_LIMIT + rest / (requests / VENDORS_RATE)
     print(
         f"\n{rows['leads']} leads, {rows['events']} events, {sum(rows.values())} records, "
         f"{requests} requests\n"
         f"at {rate} a second: {seconds:.0f} s for {own:.0f} s of requests, "
-        f"ratio {seconds / own:.2f} ({over:.0f} s over; idle {statistics['idle_seconds']:.0f} s)\n"
-        f"at {VENDORS_RATE} a second these {over:.0f} s make "
-        f"{1 + over / (requests / VENDORS_RATE):.3f}; busiest second {statistics['busiest_second']}"
+        f"ratio {seconds / own:.3f}; pauses of over two seconds: "
+        f"{statistics['idle_seconds']:.0f} s; busiest second {statistics['busiest_second']}\n"
+        f"at {VENDORS_RATE} a second the same work makes a ratio of {there:.3f}"
     )
     assert rows["leads"] > 0.9 * LEADS
     assert rows["events"] > 0.95 * EVENTS

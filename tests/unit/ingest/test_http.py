@@ -101,6 +101,19 @@ def test_turns_that_wake_up_late_never_make_one_too_many_in_a_second() -> None:
     assert all(moments[n + 7] - moments[n] > 0.999_999 for n in range(len(moments) - 7))
 
 
+def test_a_request_that_leaves_late_delays_the_one_that_would_be_too_many() -> None:
+    time = Time()
+    limiter = RateLimiter(7.0, clock=time, sleep=time.sleep)
+    sent = []
+    for number in range(15):
+        limiter.wait_for_turn()
+        if number == 3:
+            time.now += 0.2
+        limiter.note_sent()
+        sent.append(time.now)
+    assert all(sent[n + 7] - sent[n] > 0.999_999 for n in range(len(sent) - 7))
+
+
 def test_a_limit_of_ten_seconds_is_kept_over_ten_seconds() -> None:
     time = Time()
     limiter = RateLimiter(2.0, limit=20, clock=time, sleep=time.sleep)
