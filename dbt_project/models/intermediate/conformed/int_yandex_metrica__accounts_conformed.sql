@@ -16,6 +16,8 @@ observed as (
         pulls.source_account_id,
         max(pulls.observed_until_at) as observed_until_at
     from pulls
+    -- the counter's own record says nothing of how far its visits are read
+    where pulls.resource = 'visits'
     group by pulls.source_account_id
 
 ),

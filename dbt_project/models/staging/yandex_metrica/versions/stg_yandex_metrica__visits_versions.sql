@@ -12,7 +12,10 @@ texts as (
         nullif(records.page_views, '') as page_views_text,
         nullif(records.visit_duration, '') as visit_duration_text,
         nullif(records.is_new_user, '') as is_new_user_text,
-        nullif(records.bounce, '') as bounce_text
+        nullif(records.bounce, '') as bounce_text,
+        {{ try_cast(
+            "regexp_extract_all(records.goals_date_time, '''([^'']*)''', 1)", "timestamp[]"
+        ) }} as goals_local_at
     from records
 
 ),
@@ -55,9 +58,7 @@ final as (
         {{ try_cast("records.visit_duration_text", "bigint") }} as duration_seconds,
         -- of the same length: a goal, and its moment in the counter's zone
         regexp_extract_all(records.goals_id, '[0-9]+') as goal_ids,
-        {{ try_cast(
-            "regexp_extract_all(records.goals_date_time, '''([^'']*)''', 1)", "timestamp[]"
-        ) }} as goals_local_at,
+        records.goals_local_at,
         -- timestamps
         {{ try_cast("records.date", "date") }} as visit_date,
         {{ try_cast("records.date_time", "timestamp") }} as visited_local_at,
@@ -70,6 +71,11 @@ final as (
             ("is_bounce", "records.bounce_text", try_cast("records.bounce_text", "boolean")),
             ("page_view_count", "records.page_views_text", try_cast("records.page_views_text", "bigint")),
             ("duration_seconds", "records.visit_duration_text", try_cast("records.visit_duration_text", "bigint")),
+            (
+                "goals_local_at",
+                "nullif(records.goals_date_time, '[]')",
+                "case when len(records.goals_local_at) = list_count(records.goals_local_at) then 1 end",
+            ),
         ])) }}
     from texts as records
 
