@@ -582,7 +582,9 @@ class _AmoWays(_Ways):
         document["_embedded"][name] = rows
 
     def list_name(self, call: Call) -> str:
-        kept = [(name, value) for name, value in parse_qsl(call.query) if name != "page"]
+        # A link to the next page names the same parameters in another order.
+        asked = parse_qsl(call.query)
+        kept = sorted((name, value) for name, value in asked if name not in {"page", "limit"})
         return f"{call.path}?{urlencode(kept)}"
 
     def page(self, call: Call) -> int:
@@ -604,6 +606,7 @@ class _AmoWays(_Ways):
     def record(self, call: Call, row: Any) -> str:
         name = call.path.rstrip("/").rpartition("/")[2]
         name = "deleted_leads" if "only_deleted" in call.query else name
+        name = "invoices" if name == "elements" else name
         return f"{name}|{row.get('uid', row.get('id'))}"
 
     def moment(self, call: Call, row: Any) -> int | None:

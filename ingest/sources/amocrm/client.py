@@ -471,9 +471,12 @@ class AmocrmClient:
         for _ in range(_READS_OF_A_MOVING_LIST):
             page_count = new_count = 0
             has_gap = False
+            shown: set[str] = set()
             for rows in self.pages(path, name, params, check=check):
                 page_count += 1
-                has_gap = has_gap or not rows
+                # A page of rows that this read has shown before stands where another one belongs.
+                has_gap = has_gap or {id_of(row) for row in rows} <= shown
+                shown.update(id_of(row) for row in rows)
                 fresh = []
                 for row in rows:
                     key = id_of(row)
