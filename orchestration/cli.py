@@ -16,7 +16,7 @@ from orchestration.lib.causes import EXIT_FAILED, EXIT_OK, Cause
 from orchestration.lib.messages import say
 
 if TYPE_CHECKING:
-    from ingest.config import Settings
+    from ingest.config import Home, Settings
 
 app = typer.Typer(
     name="voronka",
@@ -229,7 +229,7 @@ def _refresh(settings: "Settings") -> int:
         terminal_for_progress(log) as terminal,
     ):
         terminal.line("start", f"run {run_id} in {home.root}")
-        causes = _run_job(home.dagster_dir, run_id)
+        causes = _run_job(home, run_id)
         if not causes:
             seconds = seconds_in_words(terminal.elapsed())
             text = say(locale, "done", seconds=seconds, page=home.page_file)
@@ -239,14 +239,17 @@ def _refresh(settings: "Settings") -> int:
     return max(cause.exit_code for cause in causes)
 
 
-def _run_job(dagster_dir: Path, run_id: str) -> list[Cause]:
+def _run_job(home: "Home", run_id: str) -> list[Cause]:
     """Run the refresh job in this process and return why it failed, if it did."""
-    from orchestration.lib.dagster_run import open_instance, run_job
+    from orchestration.lib.dbt_manifest import preparing_manifest
 
-    with open_instance(dagster_dir) as instance:
-        from orchestration.definitions import defs
+    with preparing_manifest(home):
+        from orchestration.lib.dagster_run import open_instance, run_job
 
-        return run_job(defs.resolve_job_def("refresh_job"), instance, run_id)
+        with open_instance(home.dagster_dir) as instance:
+            from orchestration.definitions import defs
+
+            return run_job(defs.resolve_job_def("refresh_job"), instance, run_id)
 
 
 def _print_failure(settings: "Settings", run_id: str, causes: list[Cause], log: Path) -> None:

@@ -7,7 +7,7 @@ from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, Materiali
 
 from orchestration.defs.load import WRITER_POOL
 from orchestration.defs.resources import RefreshRun
-from orchestration.lib.dbt_assets import expected_marts, read_manifest
+from orchestration.lib.dbt_manifest import expected_marts, read_manifest
 from orchestration.lib.dlt_assets import OWNER
 from orchestration.lib.publishing import publish_marts, write_page
 

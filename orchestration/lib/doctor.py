@@ -149,7 +149,7 @@ def _home(settings: Settings) -> Iterator[Examined]:
 
 
 def _models(settings: Settings) -> Iterator[Examined]:
-    from orchestration.lib.dbt_assets import manifest_is_fresh
+    from orchestration.lib.dbt_manifest import manifest_is_fresh
 
     if not dbt_executable().exists():
         yield Examined("PROBLEM", f"{dbt_executable()} is missing", "Install requirements.lock")

@@ -14,10 +14,9 @@ from orchestration.lib.dbt_assets import (
     ModelTranslator,
     dbt_command,
     dbt_project,
-    expected_marts,
     mart_keys,
-    prepare_manifest,
 )
+from orchestration.lib.dbt_manifest import expected_marts, prepare_manifest
 from orchestration.lib.dlt_assets import raw_table_specs
 
 
