@@ -12,6 +12,7 @@ from ingest.demo import CompanyTables, DemoCompany
 from ingest.demo.faults import FaultPlan, kinds_of
 from ingest.demo.serving import DemoEndpoints, serve_demo
 from tests.disturbed import APIS, SERVERS, Home, Tally, Undisturbed, disturbed_loads
+from tests.e2e.runs import same_key
 from tests.product import Product
 
 pytestmark = pytest.mark.campaign
@@ -106,7 +107,7 @@ def test_a_whole_refresh_through_faults_publishes_what_one_without_them_does(
     calm = Product(tmp_path / "calm")
     calm.run("demo", *small)
     stormy = Product(tmp_path / "stormy")
-    stormy.home.mkdir()
+    same_key(calm, stormy)
     command = ("demo", *small, "--faults", "all", "--faults-seed", str(seed))
     outcomes = []
     for _ in range(4):
