@@ -19,7 +19,8 @@ from orchestration.lib.benchmark.identity import merge_rates
 from orchestration.lib.benchmark.world import save_truth
 from tests.product import Product
 
-pytestmark = pytest.mark.e2e
+# Half a minute, most of it one more company; the rules themselves are unit tests of the models.
+pytestmark = [pytest.mark.e2e, pytest.mark.campaign]
 
 CARD, SECOND_CARD = 99_000_001, 99_000_002
 FORM_DEAL, CALL_DEAL, NOBODYS_DEAL = 99_100_001, 99_100_002, 99_100_003
