@@ -16,6 +16,8 @@ observed as (
         pulls.source_account_id,
         max(pulls.observed_until_at) as observed_until_at
     from pulls
+    -- lists of plans and advertisements say nothing of how far their cost is read
+    where pulls.resource = 'ad_plan_daily_statistics'
     group by pulls.source_account_id
 
 ),

@@ -16,6 +16,8 @@ observed as (
         pulls.source_account_id,
         max(pulls.observed_until_at) as observed_until_at
     from pulls
+    -- the list of campaigns says nothing of how far their cost is read
+    where pulls.resource = 'campaign_daily_report'
     group by pulls.source_account_id
 
 ),
