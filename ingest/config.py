@@ -7,12 +7,13 @@ came from, so that `voronka doctor` can say so.
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator
@@ -24,6 +25,8 @@ MAIN_LABEL = "main"
 DEMO = "demo"
 COMPANY = "company"
 FILES = "files"
+METABASE = "metabase"
+METABASE_SECRETS = ("api_key", "email", "password")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -134,6 +137,16 @@ class Home:
         return self.root / "logs"
 
     @property
+    def metabase_dir(self) -> Path:
+        """Return the folder of what we know of the Metabase instance: ids, not secrets."""
+        return self.root / "metabase"
+
+    @property
+    def metabase_key(self) -> Path:
+        """Return the API key that setting Metabase up made, readable by its owner only."""
+        return self.secrets_dir / "metabase.json"
+
+    @property
     def demo_dir(self) -> Path:
         """Return the folder of the demo company's own state."""
         return self.root / "demo"
@@ -202,6 +215,10 @@ class Settings(BaseModel):
     personal_data: Literal["hash", "keep"] = "hash"
     sales_rep_names: Literal["drop", "keep"] = "drop"
     known_as_of_at: datetime | None = None
+    serving: Literal["duckdb", "postgres"] = "duckdb"
+    metabase_url: str | None = None
+    metabase_database_name: str = Field(default="Voronka", min_length=1, max_length=100)
+    metabase_database_folder: str | None = None
     source_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -218,6 +235,23 @@ class Settings(BaseModel):
     def _check_timezone(cls, value: str | None) -> str | None:
         if value is not None and value not in available_timezones():
             raise ValueError("must be a zone name, such as Europe/Moscow")
+        return value
+
+    @field_validator("metabase_url")
+    @classmethod
+    def _check_metabase_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address, such as http://127.0.0.1:3000")
+        return value.rstrip("/").removesuffix("/api")
+
+    @field_validator("metabase_database_folder")
+    @classmethod
+    def _check_database_folder(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("/"):
+            raise ValueError("must be a whole path, as Metabase sees it, such as /marts")
         return value
 
     @field_validator("known_as_of_at")
@@ -308,6 +342,10 @@ class Settings(BaseModel):
             for name in definition.secrets:
                 secret, origin = _find_secret(self.home, ref, name)
                 values.append(SettingValue(f"{prefix}.{name}", "***" if secret else "", origin))
+        if self.metabase_url is not None:
+            for name in METABASE_SECRETS:
+                secret, origin = _lookup_secret(self.home, name, [(METABASE,)])
+                values.append(SettingValue(f"{METABASE}.{name}", "***" if secret else "", origin))
         return values
 
     def _origin(self, name: str) -> str:
@@ -330,6 +368,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
     values, sections = _read_file(home.config_file, origins)
     _lay_environment_over(values, variables, origins)
+    _refuse_credentials_in_url(values.get("metabase_url"), origins)
     options = _source_options(sections, variables, origins, home.config_file)
 
     values["sources"] = tuple(
@@ -369,6 +408,20 @@ def read_secret(home: Home, ref: SourceRef, name: str) -> str | None:
         name: The secret's name.
     """
     return _find_secret(home, ref, name)[0]
+
+
+def read_service_secret(home: Home, service: str, name: str) -> str | None:
+    """Return a secret of a service we show results in, or None where nobody gave it.
+
+    Looked up as `<service>.<name>` in the environment (METABASE__API_KEY), then in `secrets.toml`
+    of the home folder.
+
+    Args:
+        home: The home folder.
+        service: Such as `metabase`.
+        name: The secret's name.
+    """
+    return _lookup_secret(home, name, [(service,)])[0]
 
 
 def require_secret(home: Home, ref: SourceRef, name: str) -> str:
@@ -471,11 +524,18 @@ def _secrets_of(home: Home) -> dict[str, Any]:
 
 
 def _find_secret(home: Home, ref: SourceRef, name: str) -> tuple[str | None, str]:
+    places = [("sources", ref.name, ref.label), ("sources", ref.name)]
+    return _lookup_secret(home, name, places)
+
+
+def _lookup_secret(
+    home: Home, name: str, places: Sequence[tuple[str, ...]]
+) -> tuple[str | None, str]:
     from dlt.common.configuration.container import Container
     from dlt.common.configuration.specs import PluggableRunContext
 
     with dlt_configured(home):
-        for sections in (("sources", ref.name, ref.label), ("sources", ref.name)):
+        for sections in places:
             # Straight from dlt's providers: its accessor keeps each value in a trace.
             for provider in Container()[PluggableRunContext].providers.providers:
                 if provider.supports_secrets:
@@ -529,6 +589,15 @@ def _read_file(path: Path, origins: dict[str, str]) -> tuple[dict[str, Any], dic
     if not isinstance(sections, dict):
         raise ConfigurationError(f"{_SECTION} in {path} must be a section per source and account")
     return document, sections
+
+
+def _refuse_credentials_in_url(url: object, origins: Mapping[str, str]) -> None:
+    # Before anything could print the value.
+    if isinstance(url, str) and "@" in urlsplit(url).netloc:
+        raise ConfigurationError(
+            f"metabase_url ({origins.get('metabase_url', 'default')}) holds a user or password",
+            action="Give the address alone; the key goes into METABASE__API_KEY",
+        )
 
 
 def _lay_environment_over(

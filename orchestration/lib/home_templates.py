@@ -37,6 +37,12 @@ locale = "ru"
 # Машина времени: как всё выглядело на момент (UTC) / the time machine.
 # known_as_of_at = 2026-01-31T21:00:00
 
+# Metabase: адрес / its address; secrets: METABASE__API_KEY, or an administrator's
+# METABASE__EMAIL and METABASE__PASSWORD (почта и пароль администратора).
+# metabase_url = "http://127.0.0.1:3000"
+# The published files' folder as Metabase sees it, where that differs (a container's volume).
+# metabase_database_folder = "/marts"
+
 # [source.amocrm.main]
 # url = "https://example.amocrm.ru"
 
