@@ -229,7 +229,10 @@ def _refresh(settings: "Settings") -> int:
         terminal_for_progress(log) as terminal,
     ):
         terminal.line("start", f"run {run_id} in {home.root}")
-        causes = _run_job(home, run_id)
+        try:
+            causes = _run_job(home, run_id)
+        except KeyboardInterrupt:
+            causes = [Cause.of_interrupt()]
         if not causes:
             seconds = seconds_in_words(terminal.elapsed())
             text = say(locale, "done", seconds=seconds, page=home.page_file)
@@ -257,10 +260,13 @@ def _print_failure(settings: "Settings", run_id: str, causes: list[Cause], log: 
     from orchestration.lib.serving import ServeFolder
 
     locale = settings.locale
-    record_failure(settings.home, run_id, [cause.text for cause in causes])
-    print(say(locale, "failed"), file=sys.stderr)
-    for cause in causes:
-        print(cause.text, file=sys.stderr)
+    if any(cause.is_interrupt for cause in causes):
+        print(say(locale, "interrupted"), file=sys.stderr)
+    else:
+        record_failure(settings.home, run_id, [cause.text for cause in causes])
+        print(say(locale, "failed"), file=sys.stderr)
+        for cause in causes:
+            print(cause.text, file=sys.stderr)
     current = ServeFolder(settings.home.serve_dir).state().current
     serving = (
         say(locale, "still_serving", published_at=current.published_at)

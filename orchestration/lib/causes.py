@@ -32,6 +32,8 @@ EXIT_CODES: Mapping[str, int] = {
     "StorageError": EXIT_STORAGE,
     "DiskSpaceError": EXIT_STORAGE,
     "RollbackError": EXIT_FAILED,
+    # What Dagster makes of Ctrl+C.
+    "DagsterExecutionInterruptedError": EXIT_INTERRUPTED,
     "BenchmarkError": EXIT_FAILED,
 }
 
@@ -56,6 +58,16 @@ class Cause:
         else:
             first_line = message.strip().splitlines()[:1]
             self.text = f"{class_name}: {first_line[0][:400] if first_line else 'no message'}"
+
+    @property
+    def is_interrupt(self) -> bool:
+        """Return whether a person stopped the run."""
+        return self.exit_code == EXIT_INTERRUPTED
+
+    @classmethod
+    def of_interrupt(cls) -> "Cause":
+        """Return the cause of a run that a person stopped before Dagster took over."""
+        return cls("DagsterExecutionInterruptedError", "")
 
     @classmethod
     def of(cls, error: BaseException) -> "Cause":

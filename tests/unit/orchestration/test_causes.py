@@ -68,3 +68,26 @@ def test_causes_of_a_run_are_the_words_of_its_errors():
         (1, "ZeroDivisionError: by nothing"),
         (3, "amocrm:main: the token is refused. Renew it"),
     ]
+
+
+def test_a_run_that_a_person_stops_is_interrupted_not_failed():
+    import os
+    import signal
+    import time
+
+    from dagster import DagsterInstance, job, op
+
+    @op
+    def stopped() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    @job
+    def long_work() -> None:
+        stopped()
+
+    with DagsterInstance.ephemeral() as instance:
+        result = long_work.execute_in_process(instance=instance, raise_on_error=False)
+    causes = causes_of(result.all_events)
+    assert [cause.is_interrupt for cause in causes] == [True]
+    assert {cause.exit_code for cause in [*causes, Cause.of_interrupt()]} == {130}
