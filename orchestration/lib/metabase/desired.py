@@ -8,8 +8,8 @@ A click that leads somewhere names it by key inside `settings`:
     {"type": "link", "linkType": "dashboard", "targetId": {"$dashboard": "channels"},
      "tabId": {"$dashboard": "channels", "$tab": "deals"}, "parameterMapping": {...}}
 
-`{"$dashboard": key}` stands for the dashboard's id, `{"$dashboard": key, "$tab": key}` for the id of
-its tab. `parameterMapping` needs no placeholder: parameter ids are ours.
+`{"$dashboard": key}` stands for the dashboard's id, `{"$dashboard": key, "$tab": key}` for the id
+of its tab. `parameterMapping` needs no placeholder: parameter ids are ours.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class DesiredTag:
         field: The column it restricts.
         widget_type: One of Metabase's closed list, such as "string/=" or "date/all-options".
         default: Value taken where no dashboard sets one; a list for categories.
+        is_required: Whether it always holds a value: without one the SQL would add up weeks and
+            months.
     """
 
     name: str
@@ -73,6 +75,7 @@ class DesiredTag:
     field: DesiredField
     widget_type: str
     default: Any = None
+    is_required: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,19 @@ class DesiredCard:
 
 @dataclass(frozen=True)
 class DesiredParameter:
-    """A filter above a dashboard; `id` is ours and stable."""
+    """A filter above a dashboard.
+
+    Attributes:
+        id: Ours and stable.
+        name: As people see it.
+        slug: As it stands in the address.
+        type: One of Metabase's closed list, as the widget of the tags it feeds.
+        default: Chosen at first; a list for categories.
+        is_multi_select: Whether several values may be chosen.
+        is_required: Whether it always holds a value.
+        values: The values offered with their words, where the set is closed
+            (`values_source_type` "static-list"); empty: those found in the data.
+    """
 
     id: str
     name: str
@@ -112,6 +127,8 @@ class DesiredParameter:
     type: str
     default: Any = None
     is_multi_select: bool = True
+    is_required: bool = False
+    values: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
