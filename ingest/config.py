@@ -27,10 +27,14 @@ COMPANY = "company"
 FILES = "files"
 METABASE = "metabase"
 METABASE_SECRETS = ("api_key", "email", "password")
+POSTGRES = "postgres"
+POSTGRES_SECRETS = ("password", "reader_password")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_]*")
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_ADDRESS = re.compile(r"[^\s/@:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
 _SECTION = "source"
 _ENVIRONMENT = "Environment Variables"
 
@@ -137,6 +141,11 @@ class Home:
         return self.root / "logs"
 
     @property
+    def postgres_state(self) -> Path:
+        """Return the file with the name under which this home publishes to PostgreSQL."""
+        return self.root / "postgres" / "state.json"
+
+    @property
     def metabase_dir(self) -> Path:
         """Return the folder of what we know of the Metabase instance: ids, not secrets."""
         return self.root / "metabase"
@@ -216,9 +225,14 @@ class Settings(BaseModel):
     sales_rep_names: Literal["drop", "keep"] = "drop"
     known_as_of_at: datetime | None = None
     serving: Literal["duckdb", "postgres"] = "duckdb"
+    postgres_url: str | None = None
+    postgres_tls: Literal["disable", "prefer", "require", "verify-full"] = "prefer"
+    postgres_tls_root: Path | None = None
+    postgres_reader: str = "voronka_reader"
     metabase_url: str | None = None
     metabase_database_name: str = Field(default="Voronka", min_length=1, max_length=100)
     metabase_database_folder: str | None = None
+    metabase_postgres_address: str | None = None
     source_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
@@ -235,6 +249,37 @@ class Settings(BaseModel):
     def _check_timezone(cls, value: str | None) -> str | None:
         if value is not None and value not in available_timezones():
             raise ValueError("must be a zone name, such as Europe/Moscow")
+        return value
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _check_postgres_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        try:
+            has_port = parts.port is None or parts.port > 0
+        except ValueError:
+            has_port = False
+        is_whole = parts.hostname and parts.username and parts.path.count("/") == 1
+        if parts.scheme not in {"postgresql", "postgres"} or not is_whole or not has_port:
+            raise ValueError("must be postgresql://user@host:5432/database")
+        if not parts.path.strip("/") or parts.query or parts.fragment:
+            raise ValueError("must end with the database's name; TLS is the setting postgres_tls")
+        return value
+
+    @field_validator("postgres_reader")
+    @classmethod
+    def _check_postgres_reader(cls, value: str) -> str:
+        if not _ROLE.fullmatch(value) or value.startswith("pg_"):
+            raise ValueError("must be a role's name of lower-case letters, digits and _")
+        return value
+
+    @field_validator("metabase_postgres_address")
+    @classmethod
+    def _check_postgres_address(cls, value: str | None) -> str | None:
+        if value is not None and not _ADDRESS.fullmatch(value):
+            raise ValueError("must be host or host:port, as Metabase sees it")
         return value
 
     @field_validator("metabase_url")
@@ -342,10 +387,12 @@ class Settings(BaseModel):
             for name in definition.secrets:
                 secret, origin = _find_secret(self.home, ref, name)
                 values.append(SettingValue(f"{prefix}.{name}", "***" if secret else "", origin))
-        if self.metabase_url is not None:
-            for name in METABASE_SECRETS:
-                secret, origin = _lookup_secret(self.home, name, [(METABASE,)])
-                values.append(SettingValue(f"{METABASE}.{name}", "***" if secret else "", origin))
+        services = [(METABASE, METABASE_SECRETS, self.metabase_url is not None)]
+        services += [(POSTGRES, POSTGRES_SECRETS, self.serving == "postgres")]
+        for service, names, is_used in services:
+            for name in names if is_used else ():
+                secret, origin = _lookup_secret(self.home, name, [(service,)])
+                values.append(SettingValue(f"{service}.{name}", "***" if secret else "", origin))
         return values
 
     def _origin(self, name: str) -> str:
@@ -369,6 +416,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     values, sections = _read_file(home.config_file, origins)
     _lay_environment_over(values, variables, origins)
     _refuse_credentials_in_url(values.get("metabase_url"), origins)
+    _refuse_password_in_url(values.get("postgres_url"), origins)
     options = _source_options(sections, variables, origins, home.config_file)
 
     values["sources"] = tuple(
@@ -385,6 +433,11 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         raise _explained(error, lambda name: origins.get(name, "default")) from None
     settings._origins = origins
+    if settings.serving == "postgres" and settings.postgres_url is None:
+        raise ConfigurationError(
+            f"serving = postgres ({settings._origin('serving')}) needs the setting postgres_url",
+            action="Set VORONKA_POSTGRES_URL=postgresql://user@host:5432/database",
+        )
     if settings.is_demo and any(ref.name not in {DEMO, COMPANY} for ref in settings.sources):
         raise ConfigurationError(
             "the demo company cannot share a home folder with real sources",
@@ -597,6 +650,16 @@ def _refuse_credentials_in_url(url: object, origins: Mapping[str, str]) -> None:
         raise ConfigurationError(
             f"metabase_url ({origins.get('metabase_url', 'default')}) holds a user or password",
             action="Give the address alone; the key goes into METABASE__API_KEY",
+        )
+
+
+def _refuse_password_in_url(url: object, origins: Mapping[str, str]) -> None:
+    # The last @ ends the user's part: a password may hold one, unescaped.
+    if isinstance(url, str) and ":" in url.rpartition("@")[0].partition("://")[2]:
+        raise ConfigurationError(
+            f"postgres_url ({origins.get('postgres_url', 'default')}) holds a password",
+            action="Write postgresql://user@host:5432/database; the password goes into"
+            " POSTGRES__PASSWORD, or password under [postgres] in secrets.toml",
         )
 
 

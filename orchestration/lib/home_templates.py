@@ -43,6 +43,12 @@ locale = "ru"
 # The published files' folder as Metabase sees it, where that differs (a container's volume).
 # metabase_database_folder = "/marts"
 
+# Витрины ещё и в PostgreSQL / the marts in PostgreSQL too; the passwords are secrets:
+# [postgres] password = "..." and reader_password = "..." in secrets.toml.
+# serving = "postgres"
+# postgres_url = "postgresql://voronka@db.example.com:5432/company"
+# postgres_tls = "prefer"      # "disable", "prefer", "require", "verify-full"
+
 # [source.amocrm.main]
 # url = "https://example.amocrm.ru"
 
