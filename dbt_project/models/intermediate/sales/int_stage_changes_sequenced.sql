@@ -256,6 +256,13 @@ moves as (
         ordered.sales_rep_key,
         coalesce(ordered.change_channel, 'unknown') as change_channel,
         ordered.is_inferred,
+        -- The record states another stage before it than the log shows: moves between are missing.
+        coalesce(
+            ordered.event_kind = 1
+            and ordered.previous_kind = 1
+            and ordered.from_stage_key <> ordered.previous_stage_key,
+            false
+        ) as is_after_gap,
         ordered.is_left_truncated,
         case
             when ordered.event_kind = 0 then 'entry'
@@ -389,6 +396,7 @@ final as (
         directed.sales_rep_key,
         directed.change_channel,
         directed.is_inferred,
+        directed.is_after_gap,
         directed.inference,
         directed.is_left_truncated
     from directed

@@ -14,6 +14,7 @@
     ("crm_won_amount", "list_pairs", "won_amount", "own_won_amount", "own_won_deal_count"),
     ("deal_count", "deal_totals", "deal_count", "loaded_count", "loaded_count"),
     ("log_state_mismatch", "deal_totals", share_of("mismatch_count", "live_count"), "null", "mismatch_count"),
+    ("log_gaps", "deal_totals", share_of("gap_count", "live_count"), "null", "gap_count"),
     ("unmapped_stages", "unmapped_counts", "unmapped_count", "null", "unmapped_count"),
     ("unattributed_leads", "deal_totals", share_of("unattributed_count", "request_count"), "null", "unattributed_count"),
     ("deals_without_person", "deal_totals", share_of("personless_count", "live_count"), "null", "personless_count"),
@@ -60,7 +61,7 @@ loaded_deals as (
 moves as (
 
     select * from {{ ref("int_stage_changes_sequenced") }}
-    where inference = 'state'
+    where inference = 'state' or is_after_gap
 
 ),
 
@@ -220,7 +221,9 @@ mismatch_counts as (
     select
         loaded_deals.source_system,
         loaded_deals.source_account_id,
-        count(distinct moves.deal_key) as mismatch_count
+        count(distinct moves.deal_key) filter (where moves.inference = 'state')
+            as mismatch_count,
+        count(distinct moves.deal_key) filter (where moves.is_after_gap) as gap_count
     from moves
     inner join loaded_deals on moves.deal_key = loaded_deals.deal_key
     where not loaded_deals.is_deleted
@@ -319,6 +322,7 @@ deal_totals as (
         deal_counts.*,
         coalesce(loaded_deal_counts.deal_count, 0) as loaded_count,
         coalesce(mismatch_counts.mismatch_count, 0) as mismatch_count,
+        coalesce(mismatch_counts.gap_count, 0) as gap_count,
         paid_counts.payment_count + billed_counts.invoice_count as money_row_count
     from deal_counts
     cross join paid_counts

@@ -35,7 +35,8 @@ final as (
             as dwell_seconds,
         moves.sales_rep_key,
         moves.change_channel,
-        moves.is_inferred
+        moves.is_inferred,
+        moves.is_after_gap
     from moves
     left join spans as from_spans
         on moves.from_span_number = from_spans.span_number

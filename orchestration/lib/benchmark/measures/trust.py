@@ -56,10 +56,17 @@ MEASURES = (
             select distinct deals.deal_id
             from marts.fct_deal_stage_transitions as transitions
             inner join marts.dim_deals as deals on transitions.deal_key = deals.deal_key
-            where transitions.is_inferred and transitions.direction <> 'entry'
+            where
+                transitions.is_after_gap
+                or (transitions.is_inferred and transitions.direction <> 'entry')
             """,
             {
-                "marts.fct_deal_stage_transitions": ("deal_key", "is_inferred", "direction"),
+                "marts.fct_deal_stage_transitions": (
+                    "deal_key",
+                    "is_inferred",
+                    "is_after_gap",
+                    "direction",
+                ),
                 "marts.dim_deals": ("deal_key", "deal_id"),
             },
         ),
