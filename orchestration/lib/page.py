@@ -333,9 +333,12 @@ class _Gathered:
         dashboard, locale = file.dashboard, writer.locale
         controls = {
             key: control
-            for key in dashboard.filters
-            if len((control := self._control(file, key, writer)).options) > 1
-            or dashboard.filters[key].default is not None
+            for key, kind in dashboard.filters.items()
+            if kind.is_offered_by_page
+            and (
+                len((control := self._control(file, key, writer)).options) > 1
+                or kind.default is not None
+            )
         }
         first: list[Shown] = []
         parts: list[Part] = []

@@ -1,0 +1,129 @@
+"""Cards as data: the schema of `dashboards/<name>.yaml`, its checks, and a card's SQL ready to run.
+
+A dashboard file says what an owner sees; the HTML page and Metabase are two renderers of it. So
+nothing here knows of HTML or of an API: a file is read, every mistake is named with file, line,
+key and the values allowed, and each card's SQL is proved to be one `select` over `marts.*`.
+
+    owner.yaml
+      name, order, title, description, owner, methodology, exposure
+      filters:   {period: {label, kind, default, values}}
+      tabs:      [{key, title, cards: [{key, title, display, sql, columns, layout, ...}]}]
+
+SQL takes filters the way Metabase does: `{{period}}` stands for a condition on the column that the
+card binds (`filters: {period: rpt_owner_panel.period_type}`), `[[and {{channel}}]]` is left out
+when nothing is chosen.
+"""
+
+from orchestration.lib.cards.published import (
+    check_against,
+    check_dashboards,
+    open_serve_file,
+)
+from orchestration.lib.cards.reading import (
+    read_dashboard,
+    read_dashboards,
+    read_vocabulary,
+)
+from orchestration.lib.cards.schema import (
+    GRID_COLUMNS,
+    LOCALES,
+    METABASE_SETTINGS,
+    NUMERIC_FORMATS,
+    TIME_FORMATS,
+    VOCABULARY,
+    Better,
+    Card,
+    CardBase,
+    CardError,
+    ChartCard,
+    Column,
+    Condition,
+    Dashboard,
+    DashboardFile,
+    Filter,
+    Format,
+    FunnelCard,
+    HeadingCard,
+    HeadlineCard,
+    HeadlineMetric,
+    Layout,
+    Locale,
+    Localised,
+    LocalisedColumn,
+    MatrixCard,
+    MetabaseOverride,
+    NoteCard,
+    NumberCard,
+    Owner,
+    Piece,
+    Placed,
+    ProgressCard,
+    Tab,
+    TableCard,
+    TextCard,
+    TextChoice,
+    Tier,
+    Tone,
+    Vocabulary,
+)
+from orchestration.lib.cards.sql import (
+    bound_sql,
+    literal,
+    placeholders,
+    sql_findings,
+    template_tags,
+)
+
+__all__ = [
+    "GRID_COLUMNS",
+    "LOCALES",
+    "METABASE_SETTINGS",
+    "NUMERIC_FORMATS",
+    "TIME_FORMATS",
+    "VOCABULARY",
+    "Better",
+    "Card",
+    "CardBase",
+    "CardError",
+    "ChartCard",
+    "Column",
+    "Condition",
+    "Dashboard",
+    "DashboardFile",
+    "Filter",
+    "Format",
+    "FunnelCard",
+    "HeadingCard",
+    "HeadlineCard",
+    "HeadlineMetric",
+    "Layout",
+    "Locale",
+    "Localised",
+    "LocalisedColumn",
+    "MatrixCard",
+    "MetabaseOverride",
+    "NoteCard",
+    "NumberCard",
+    "Owner",
+    "Piece",
+    "Placed",
+    "ProgressCard",
+    "Tab",
+    "TableCard",
+    "TextCard",
+    "TextChoice",
+    "Tier",
+    "Tone",
+    "Vocabulary",
+    "bound_sql",
+    "check_against",
+    "check_dashboards",
+    "literal",
+    "open_serve_file",
+    "placeholders",
+    "read_dashboard",
+    "read_dashboards",
+    "read_vocabulary",
+    "sql_findings",
+    "template_tags",
+]

@@ -1,0 +1,136 @@
+"""A card's SQL: its filters, and what it may do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+if TYPE_CHECKING:
+    from orchestration.lib.cards.schema import CardBase
+
+_TAG = re.compile(r"\{\{\s*([a-z][a-z0-9_]*)\s*\}\}")
+OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)(?:([~?])([^{}]*))?\}")
+# What changes from run to run although the data does not; a card must show the same file the same.
+_UNSTEADY = frozenset(
+    {"now", "today", "current_date", "current_timestamp", "current_time", "get_current_timestamp",
+     "random", "uuid", "gen_random_uuid", "localtimestamp", "localtime"}
+)  # fmt: skip
+_HARMLESS_TABLE_FUNCTIONS = frozenset({"unnest", "generate_series", "range"})
+
+
+def template_tags(sql: str) -> list[str]:
+    """Return the filter names that stand as `{{name}}` in `sql`."""
+    return _TAG.findall(sql)
+
+
+def placeholders(text: str) -> list[str]:
+    """Return the column names that stand as `{name}` in a text card's wording."""
+    return [match[0] for match in _PLACEHOLDER.findall(text)]
+
+
+def literal(value: str) -> str:
+    """Return `value` as an SQL string."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def bound_sql(card: CardBase, chosen: Mapping[str, str]) -> str:
+    """Return the SQL of `card` with the chosen filter values put in.
+
+    Args:
+        card: The card.
+        chosen: Filter name to value; a filter left out restricts nothing.
+
+    Returns:
+        Plain SQL.
+    """
+
+    def condition(name: str) -> str:
+        table, column = card.filters[name].split(".")
+        return f"cast({table}.{column} as varchar) = {literal(chosen[name])}"
+
+    def optional(match: re.Match[str]) -> str:
+        inside = match.group(1)
+        return inside if all(name in chosen for name in template_tags(inside)) else ""
+
+    sql = OPTIONAL.sub(optional, card.sql)
+    return _TAG.sub(lambda m: condition(m[1]) if m[1] in chosen else "true", sql)
+
+
+def _parsed(sql: str) -> dict[str, Any]:
+    connection = duckdb.connect(config={"enable_external_access": "false"})
+    try:
+        row = connection.execute("select json_serialize_sql(cast(? as varchar))", [sql]).fetchone()
+    finally:
+        connection.close()
+    assert row is not None
+    tree: dict[str, Any] = json.loads(row[0])
+    return tree
+
+
+def sql_findings(card: CardBase) -> list[str]:
+    """Return what is wrong with a card's SQL, without running it.
+
+    One `select`; every table in schema `marts`; no table functions, no clock, no `case` (a rule
+    that decides belongs in a model), no join of two facts or reports (they have different grains).
+    """
+    tree = _parsed(bound_sql(card, dict.fromkeys(card.filters, "x")))
+    if tree.get("error"):
+        message = str(tree.get("error_message", "")).split("\n")[0]
+        kind = "only one select is allowed" if "Only SELECT" in message else "does not parse"
+        return [f"{kind}: {message}"]
+    statements = tree["statements"]
+    if len(statements) != 1:
+        return [f"one select is allowed, not {len(statements)} statements"]
+    findings: list[str] = []
+    with_names: set[str] = set()
+    for node in _nodes(statements[0]):
+        if isinstance(node.get("cte_map"), dict):
+            with_names |= {entry["key"] for entry in node["cte_map"].get("map", [])}
+    for node in _nodes(statements[0]):
+        match node.get("type"):
+            case "BASE_TABLE":
+                schema, table = node["schema_name"], node["table_name"]
+                if not schema and table in with_names:
+                    continue
+                if schema != "marts" or node.get("catalog_name"):
+                    findings.append(f"reads {schema + '.' if schema else ''}{table}; only marts.*")
+            case "TABLE_FUNCTION":
+                name = node["function"]["function_name"]
+                if name not in _HARMLESS_TABLE_FUNCTIONS:
+                    findings.append(f"reads {name}(...); only marts.*")
+            case "JOIN":
+                facts = sorted(_fact_tables(node))
+                if len(facts) > 1:
+                    findings.append(f"joins {' and '.join(facts)}; join facts in a rpt_ model")
+            case "CASE_EXPR" | "CASE":
+                findings.append("has a case; a rule belongs in a model")
+            case "FUNCTION" if node.get("function_name") in _UNSTEADY:
+                findings.append(f"calls {node['function_name']}(); the file has its own clock")
+            case "COLUMN_REF" if str(node["column_names"][-1]).lower() in _UNSTEADY:
+                findings.append(f"reads {node['column_names'][-1]}; the file has its own clock")
+    return list(dict.fromkeys(findings))
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+        for value in tree.values():
+            yield from _nodes(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _nodes(value)
+
+
+def _fact_tables(join: dict[str, Any]) -> set[str]:
+    tables = {
+        str(node["table_name"])
+        for side in (join["left"], join["right"])
+        for node in _nodes(side)
+        if node.get("type") == "BASE_TABLE"
+    }
+    return {table for table in tables if table.startswith(("fct_", "rpt_"))}
