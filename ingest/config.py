@@ -387,10 +387,13 @@ class Settings(BaseModel):
             for name in definition.secrets:
                 secret, origin = _find_secret(self.home, ref, name)
                 values.append(SettingValue(f"{prefix}.{name}", "***" if secret else "", origin))
-        services = [(METABASE, METABASE_SECRETS, self.metabase_url is not None)]
-        services += [(POSTGRES, POSTGRES_SECRETS, self.serving == "postgres")]
-        for service, names, is_used in services:
-            for name in names if is_used else ():
+        services: dict[str, tuple[str, ...]] = {}
+        if self.metabase_url is not None:
+            services[METABASE] = METABASE_SECRETS
+        if self.serving == "postgres":
+            services[POSTGRES] = POSTGRES_SECRETS
+        for service, names in services.items():
+            for name in names:
                 secret, origin = _lookup_secret(self.home, name, [(service,)])
                 values.append(SettingValue(f"{service}.{name}", "***" if secret else "", origin))
         return values

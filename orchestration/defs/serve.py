@@ -24,17 +24,24 @@ def published_marts(mart_keys: Sequence[AssetKey]) -> AssetsDefinition:
         pool=WRITER_POOL,
     )
     def publish(context: AssetExecutionContext, refresh_run: RefreshRun) -> MaterializeResult[Any]:
-        """The audited marts in serve/voronka.duckdb; the last three builds are kept beside it."""
+        """The audited marts in serve/voronka.duckdb; the last three builds are kept beside it.
+
+        With VORONKA_SERVING=postgres the same tables replace the schema marts there.
+        """
         session = refresh_run.session
         marts = expected_marts(read_manifest(session.settings.home))
-        published = publish_marts(session, marts)
-        return MaterializeResult(
-            metadata={
-                "file": published.file_name,
-                "table_count": len(published.row_counts),
-                "dagster/row_count": sum(published.row_counts.values()),
-            }
-        )
+        published, second = publish_marts(session, marts)
+        metadata: dict[str, Any] = {
+            "file": published.file_name,
+            "table_count": len(published.row_counts),
+            "dagster/row_count": sum(published.row_counts.values()),
+        }
+        if second is not None:
+            metadata["postgres"] = second.place
+            metadata["postgres_row_count"] = second.rows
+            metadata["postgres_load_seconds"] = second.load_seconds
+            metadata["postgres_switch_seconds"] = second.switch_seconds
+        return MaterializeResult(metadata=metadata)
 
     return publish
 

@@ -28,6 +28,8 @@ EXIT_CODES: Mapping[str, int] = {
     "DbtBuildError": EXIT_TESTS,
     "DbtProjectError": EXIT_TESTS,
     "PublishError": EXIT_TESTS,
+    "PostgresError": EXIT_SOURCE,
+    "PostgresStorageError": EXIT_STORAGE,
     "LockHeldError": EXIT_LOCKED,
     "StorageError": EXIT_STORAGE,
     "DiskSpaceError": EXIT_STORAGE,

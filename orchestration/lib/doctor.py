@@ -83,6 +83,7 @@ def _parts(settings: Settings) -> list[tuple[str, Callable[[], Iterator[Examined
         ("models", lambda: _models(settings)),
         ("runs", lambda: _runs(settings)),
         ("published", lambda: _published(settings)),
+        ("postgres", lambda: _postgres(settings)),
     ]
 
 
@@ -218,6 +219,19 @@ def _published(settings: Settings) -> Iterator[Examined]:
             f"left by a broken run or by `voronka dbt`: {', '.join(stale)}",
             "The next refresh removes them",
         )
+
+
+def _postgres(settings: Settings) -> Iterator[Examined]:
+    if settings.serving != "postgres":
+        yield Examined("ok", "not used (serving = duckdb)")
+        return
+    from orchestration.lib.postgres_doctor import examine_postgres
+
+    current = ServeFolder(settings.home.serve_dir).state().current
+    for status, text, action in examine_postgres(
+        settings, current.run_id if current is not None else None
+    ):
+        yield Examined(status, text, action)
 
 
 def _privacy_key(settings: Settings) -> Iterator[Examined]:

@@ -31,6 +31,14 @@ class RollbackError(OrchestrationError):
     """There is no earlier published file to point back to."""
 
 
+class PostgresError(OrchestrationError):
+    """PostgreSQL cannot be reached or refuses; it goes on showing the build it has."""
+
+
+class PostgresStorageError(PostgresError):
+    """The disk of the PostgreSQL server is full."""
+
+
 class HomeError(OrchestrationError):
     """The home folder mixes what must not be mixed."""
 

@@ -9,7 +9,7 @@ analysts know by an atomic rename.
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -135,7 +135,11 @@ class ServeFolder:
         return row_counts
 
     def publish(
-        self, run_id: str, expected_tables: Iterable[str], time_zone: str | None = None
+        self,
+        run_id: str,
+        expected_tables: Iterable[str],
+        time_zone: str | None = None,
+        before_switch: Callable[[Path], None] | None = None,
     ) -> PublishedFile:
         """Audit the built file and make it the one that is served.
 
@@ -146,11 +150,14 @@ class ServeFolder:
             run_id: The run that built the file; it becomes part of the file name.
             expected_tables: Every table the dbt project declares in the marts schema.
             time_zone: The company's zone, kept for the schedule.
+            before_switch: Called with the audited file; what it raises stops the publish.
 
         Returns:
             The published build.
         """
         row_counts = self.audit(expected_tables)
+        if before_switch is not None:
+            before_switch(self.build_file)
         published = PublishedFile(
             run_id=run_id,
             file_name=f"voronka_{run_id}.duckdb",
@@ -177,16 +184,21 @@ class ServeFolder:
         Raises:
             RollbackError: No earlier build is kept.
         """
-        state = self.state()
-        run_ids = [one.run_id for one in state.published]
-        position = run_ids.index(state.current_run_id) if state.current_run_id in run_ids else -1
-        earlier = [one for one in state.published[position + 1 :] if self.path_of(one).exists()]
-        if not earlier:
+        earlier = self.earlier()
+        if earlier is None:
             raise RollbackError(
                 "No earlier published file is kept, so there is nothing to go back to."
             )
-        self._serve(earlier[0], state.published)
-        return earlier[0]
+        self._serve(earlier, self.state().published)
+        return earlier
+
+    def earlier(self) -> PublishedFile | None:
+        """Return the build that a rollback would serve."""
+        state = self.state()
+        run_ids = [one.run_id for one in state.published]
+        position = run_ids.index(state.current_run_id) if state.current_run_id in run_ids else -1
+        kept = state.published[position + 1 :]
+        return next((one for one in kept if self.path_of(one).exists()), None)
 
     def repair(self) -> list[str]:
         """Remove what a killed run left and restore the public file; call it under the lock.

@@ -15,6 +15,7 @@ from orchestration.lib.demo import demo_sources
 from orchestration.lib.environment import applied, dagster_environment, dbt_environment
 from orchestration.lib.lock import refresh_lock
 from orchestration.lib.progress import console
+from orchestration.lib.publishing import repair_postgres
 from orchestration.lib.recovery import fail_dead_runs, tidy_home
 from orchestration.lib.serving import ServeFolder, check_disk_space
 
@@ -48,6 +49,8 @@ def refresh_session(run_id: str, instance: "DagsterInstance | None") -> Iterator
     with ExitStack() as stack:
         stack.enter_context(refresh_lock(home.refresh_lock, run_id))
         for text in tidy_home(home):
+            console().line("start", text)
+        for text in repair_postgres(settings):
             console().line("start", text)
         if instance is not None:
             for dead in fail_dead_runs(instance, run_id):
