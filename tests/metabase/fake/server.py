@@ -259,22 +259,30 @@ class FakeMetabase:
             if wait:
                 time.sleep(wait)
             if self.is_validated:
-                self._look(call, template)
+                self._hold_against_documents(call, template)
             if template == "/api/dataset" or template.endswith("/query"):
                 found = handler(call)
             else:
                 with self.lock:
                     found = handler(call)
+                    if self.is_validated:
+                        self.findings.extend(self.checker.findings(call, template, found))
         except RefusedError as refusal:
             return refusal.answer
         return found if isinstance(found, Answer) else Answer(200, found)
 
-    def _look(self, call: Call, template: str) -> None:
+    def _hold_against_documents(self, call: Call, template: str) -> None:
         known = documents() if self._documents is None else self._documents
+        for document in known:
+            found = document.findings(call.method, template, call.body)
+            if found:
+                with self.lock:
+                    self.findings.extend(found)
+
+    def end_findings(self) -> list[str]:
+        """Return all findings, with those of the instance as it stands now."""
         with self.lock:
-            for document in known:
-                self.findings.extend(document.findings(call.method, template, call.body))
-            self.findings.extend(self.checker.findings(call, template))
+            return [*self.findings, *self.checker.end_findings()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, as an ASGI application."""
