@@ -51,7 +51,8 @@ def bound_sql(card: CardBase, chosen: Mapping[str, str]) -> str:
 
     def condition(name: str) -> str:
         table, column = card.filters[name].split(".")
-        return f"cast({table}.{column} as varchar) = {literal(chosen[name])}"
+        # Whole, as Metabase writes it: a card that gives the table another name fails here already.
+        return f"cast(marts.{table}.{column} as varchar) = {literal(chosen[name])}"
 
     def optional(match: re.Match[str]) -> str:
         inside = match.group(1)
@@ -114,6 +115,16 @@ def sql_findings(card: CardBase) -> list[str]:
             case "COLUMN_REF" if str(node["column_names"][-1]).lower() in _UNSTEADY:
                 findings.append(f"reads {node['column_names'][-1]}; the file has its own clock")
     return list(dict.fromkeys(findings))
+
+
+def tables_read(card: CardBase) -> set[str]:
+    """Return the marts a card's SQL reads."""
+    tree = _parsed(bound_sql(card, dict.fromkeys(card.filters, "x")))
+    return {
+        str(node["table_name"])
+        for node in _nodes(tree)
+        if node.get("type") == "BASE_TABLE" and node["schema_name"] == "marts"
+    }
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
