@@ -61,6 +61,7 @@ class ServeFolder:
         self.build_file = folder / "build.duckdb"
         self.public_file = folder / "voronka.duckdb"
         self.state_file = folder / "state.json"
+        self.held_file = folder / "held.json"
 
     def state(self) -> ServeState:
         """Return what is published, as written by the last publish or rollback."""
@@ -72,6 +73,22 @@ class ServeFolder:
             current_run_id=stored["current_run_id"],
             published=tuple(PublishedFile(**one) for one in stored["published"]),
         )
+
+    def hold(self, file_names: Iterable[str]) -> None:
+        """Keep these files until told otherwise: Metabase has them open, or is about to.
+
+        Args:
+            file_names: All that must stay; those held before and not named may go.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._write(self.held_file, sorted(set(file_names)))
+
+    def held(self) -> set[str]:
+        """Return the names of the files that must stay."""
+        try:
+            return set(json.loads(self.held_file.read_text(encoding="utf-8")))
+        except (FileNotFoundError, ValueError):
+            return set()
 
     def path_of(self, published: PublishedFile) -> Path:
         """Return the file of a published build."""
@@ -209,8 +226,8 @@ class ServeFolder:
         if not self.folder.exists():
             return []
         state = self.state()
-        kept = {one.file_name for one in state.published}
-        kept |= {self.public_file.name, self.state_file.name}
+        kept = {one.file_name for one in state.published} | self.held()
+        kept |= {self.public_file.name, self.state_file.name, self.held_file.name}
         done = []
         for path in sorted(self.folder.iterdir()):
             if path.name not in kept and path.is_file():
@@ -228,8 +245,8 @@ class ServeFolder:
         if not self.folder.exists():
             return []
         state = self.state()
-        known = {one.file_name for one in state.published}
-        known |= {self.public_file.name, self.state_file.name}
+        known = {one.file_name for one in state.published} | self.held()
+        known |= {self.public_file.name, self.state_file.name, self.held_file.name}
         return sorted(path.name for path in self.folder.iterdir() if path.name not in known)
 
     def _serve(self, current: PublishedFile, published: tuple[PublishedFile, ...]) -> None:
@@ -241,14 +258,19 @@ class ServeFolder:
             "current_run_id": current.run_id,
             "published": [asdict(one) for one in kept],
         }
-        temporary = self.state_file.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps(state, indent=2, ensure_ascii=False), encoding="utf-8")
-        _flush(temporary)
-        temporary.replace(self.state_file)
+        self._write(self.state_file, state)
+        held = self.held()
         for old in published:
-            if old not in kept:
+            if old not in kept and old.file_name not in held:
                 # A reader that still has it open keeps its content until it closes.
                 _remove_database(self.path_of(old))
+
+    @staticmethod
+    def _write(file: Path, content: object) -> None:
+        temporary = file.with_suffix(".json.tmp")
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
+        _flush(temporary)
+        temporary.replace(file)
 
     def _copy_to_public(self, published: PublishedFile) -> None:
         source = self.path_of(published)

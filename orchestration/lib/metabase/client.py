@@ -82,7 +82,6 @@ class MetabaseClient:
 
     Attributes:
         url: Address of the instance, without credentials.
-        request_count: Requests sent so far, repeats included.
     """
 
     def __init__(
@@ -94,16 +93,27 @@ class MetabaseClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = url.rstrip("/")
-        self.request_count = 0
+        # Shared with clients of the same instance that show other credentials.
+        self._counts = [0]
         self._credentials = credentials or Credentials()
         self._verbs = _RawVerbs(self.url, self._credentials.header())
         self._timeout = timeout
         self._sleep = sleep
 
+    @property
+    def request_count(self) -> int:
+        """Return how many requests were sent, repeats included."""
+        return self._counts[0]
+
+    @property
+    def has_key(self) -> bool:
+        """Return whether an API key is shown."""
+        return self._credentials.api_key is not None
+
     def with_credentials(self, credentials: Credentials) -> MetabaseClient:
         """Return a client of the same instance that shows other credentials."""
         other = MetabaseClient(self.url, credentials, timeout=self._timeout, sleep=self._sleep)
-        other.request_count = self.request_count
+        other._counts = self._counts
         return other
 
     def get(self, path: str, **parameters: Any) -> Any:
@@ -169,7 +179,7 @@ class MetabaseClient:
             pause *= 2
 
     def _once(self, verb: str, path: str, *, repeatable: bool, **content: Any) -> Any:
-        self.request_count += 1
+        self._counts[0] += 1
         where = f"{verb.upper()} {path}"
         try:
             response: requests.Response = getattr(self._verbs, verb)(

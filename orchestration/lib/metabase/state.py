@@ -16,7 +16,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from orchestration.lib.metabase.errors import MetabaseStateError
 
@@ -49,20 +48,16 @@ class MetabaseState:
 
     Attributes:
         url: The instance it belongs to.
-        home_id: Made once; names our API key, so that two homes never take each other's.
         objects: Remembered objects by "kind:key", such as "card:owner/came".
         schema_hash: Columns of the published file at the last finished sync.
         served_file: The file the database points at, as we last set it.
-        previous_file: The one before it.
     """
 
     path: Path
     url: str
-    home_id: str = field(default_factory=lambda: uuid4().hex[:8])
     objects: dict[str, Remembered] = field(default_factory=dict)
     schema_hash: str | None = None
     served_file: str | None = None
-    previous_file: str | None = None
 
     @classmethod
     def load(cls, path: Path, url: str) -> MetabaseState:
@@ -81,11 +76,9 @@ class MetabaseState:
             return cls(
                 path,
                 url,
-                stored["home_id"],
                 {name: Remembered(**one) for name, one in stored["objects"].items()},
                 stored["schema_hash"],
                 stored["served_file"],
-                stored["previous_file"],
             )
         except FileNotFoundError:
             return cls(path, url)
@@ -100,10 +93,8 @@ class MetabaseState:
         content = {
             "format": _FORMAT,
             "url": self.url,
-            "home_id": self.home_id,
             "schema_hash": self.schema_hash,
             "served_file": self.served_file,
-            "previous_file": self.previous_file,
             "objects": {name: vars(one) for name, one in sorted(self.objects.items())},
         }
         write_atomically(self.path, json.dumps(content, indent=1, ensure_ascii=False), 0o644)
@@ -124,6 +115,8 @@ class MetabaseState:
         answer: Mapping[str, Any],
         sent: Mapping[str, Any],
         seen: Mapping[str, Any],
+        *,
+        is_saved: bool = True,
     ) -> Remembered:
         """Keep an object's id and how it looked after our request, and save.
 
@@ -133,6 +126,7 @@ class MetabaseState:
             answer: The object as Metabase answered it.
             sent: What we wanted, by key; values are compared by digest.
             seen: What Metabase made of it.
+            is_saved: Whether to write the file now; the caller does it otherwise.
         """
         known = self.remembered(kind, key)
         number = int(answer["id"])
@@ -142,7 +136,8 @@ class MetabaseState:
         known.entity_id = answer.get("entity_id") or known.entity_id
         known.sent.update(digests(sent))
         known.seen.update(digests(seen))
-        self.save()
+        if is_saved:
+            self.save()
         return known
 
     def forget(self, kind: str, key: str) -> None:
