@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -51,7 +52,7 @@ def check_against(file: DashboardFile, connection: duckdb.DuckDBPyConnection) ->
     Returns:
         One finding per line, empty when all is well.
     """
-    findings: list[str] = []
+    findings: list[str] = list(_binding_findings(file, connection))
     for card in file.dashboard.cards():
         chosen = dict.fromkeys(card.filters, "x")
         try:
@@ -76,6 +77,28 @@ def check_against(file: DashboardFile, connection: duckdb.DuckDBPyConnection) ->
                 where = file.where(card, "columns")
                 findings.append(f'{where}: format {column.format} needs a column "{beside}"')
     return findings
+
+
+def _binding_findings(file: DashboardFile, connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    types = {
+        f"{table}.{column}": str(type_name)
+        for table, column, type_name in connection.execute(
+            "select table_name, column_name, data_type from information_schema.columns "
+            "where table_schema = 'marts'"
+        ).fetchall()
+    }
+    for card in file.dashboard.cards():
+        for name, binding in card.filters.items():
+            kind = file.dashboard.filters[name].kind
+            where = f"{file.where(card, 'filters')}.{name}"
+            if binding not in types:
+                yield f"{where}: there is no column marts.{binding}"
+                continue
+            is_time = types[binding].startswith(("DATE", "TIMESTAMP"))
+            wanted = "a date or a moment" if kind != "category" else "a text"
+            if is_time != (kind != "category") or (not is_time and types[binding] != "VARCHAR"):
+                found = types[binding].lower()
+                yield f"{where}: a filter of kind {kind} needs {wanted}; {binding} is {found}"
 
 
 def check_dashboards(folder: Path, serve_file: Path) -> list[DashboardFile]:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from orchestration.lib.cards.portability import portability_findings
 from orchestration.lib.cards.schema import (
     GRID_COLUMNS,
     VOCABULARY,
@@ -321,6 +322,11 @@ def _findings_inside(file: DashboardFile) -> Iterator[str]:
             taken.append((piece.key, box))
             if isinstance(piece, CardBase):
                 yield from _card_findings(file, piece)
+    bound = {name for card in dashboard.cards() for name in card.filters}
+    for name in dashboard.filters:
+        if name not in bound:
+            line = file.lines.get(("filters", name), 1)
+            yield f'{file.path.name}:{line}: filters.{name}: no card binds it in "filters"'
 
 
 def _card_findings(file: DashboardFile, card: Card) -> Iterator[str]:
@@ -347,7 +353,8 @@ def _card_findings(file: DashboardFile, card: Card) -> Iterator[str]:
                 f"{file.where(card, 'sql')}: {{{{{name}}}}} has no default, so it must stand in "
                 f"[[and {{{{{name}}}}}]]"
             )
-    yield from (f"{file.where(card, 'sql')}: {said}" for said in sql_findings(card))
+    findings = sql_findings(card) or portability_findings(card)
+    yield from (f"{file.where(card, 'sql')}: {said}" for said in findings)
 
 
 def _overlap(one: Layout, two: Layout) -> bool:

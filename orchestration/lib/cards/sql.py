@@ -62,7 +62,8 @@ def bound_sql(card: CardBase, chosen: Mapping[str, str]) -> str:
     return _TAG.sub(lambda m: condition(m[1]) if m[1] in chosen else "true", sql)
 
 
-def _parsed(sql: str) -> dict[str, Any]:
+def parsed(sql: str) -> dict[str, Any]:
+    """Return the syntax tree of `sql`, without running it."""
     connection = duckdb.connect(config={"enable_external_access": "false"})
     try:
         row = connection.execute("select json_serialize_sql(cast(? as varchar))", [sql]).fetchone()
@@ -79,7 +80,7 @@ def sql_findings(card: CardBase) -> list[str]:
     One `select`; every table in schema `marts`; no table functions, no clock, no `case` (a rule
     that decides belongs in a model), no join of two facts or reports (they have different grains).
     """
-    tree = _parsed(bound_sql(card, dict.fromkeys(card.filters, "x")))
+    tree = parsed(bound_sql(card, dict.fromkeys(card.filters, "x")))
     if tree.get("error"):
         message = str(tree.get("error_message", "")).split("\n")[0]
         kind = "only one select is allowed" if "Only SELECT" in message else "does not parse"
@@ -88,11 +89,13 @@ def sql_findings(card: CardBase) -> list[str]:
     if len(statements) != 1:
         return [f"one select is allowed, not {len(statements)} statements"]
     findings: list[str] = []
+    if card.sql.rstrip().endswith(";"):
+        findings.append("ends with a semicolon; Metabase reads it as a part of a longer select")
     with_names: set[str] = set()
-    for node in _nodes(statements[0]):
+    for node in nodes(statements[0]):
         if isinstance(node.get("cte_map"), dict):
             with_names |= {entry["key"] for entry in node["cte_map"].get("map", [])}
-    for node in _nodes(statements[0]):
+    for node in nodes(statements[0]):
         match node.get("type"):
             case "BASE_TABLE":
                 schema, table = node["schema_name"], node["table_name"]
@@ -119,29 +122,30 @@ def sql_findings(card: CardBase) -> list[str]:
 
 def tables_read(card: CardBase) -> set[str]:
     """Return the marts a card's SQL reads."""
-    tree = _parsed(bound_sql(card, dict.fromkeys(card.filters, "x")))
+    tree = parsed(bound_sql(card, dict.fromkeys(card.filters, "x")))
     return {
         str(node["table_name"])
-        for node in _nodes(tree)
+        for node in nodes(tree)
         if node.get("type") == "BASE_TABLE" and node["schema_name"] == "marts"
     }
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every node of a syntax tree."""
     if isinstance(tree, dict):
         yield tree
         for value in tree.values():
-            yield from _nodes(value)
+            yield from nodes(value)
     elif isinstance(tree, list):
         for value in tree:
-            yield from _nodes(value)
+            yield from nodes(value)
 
 
 def _fact_tables(join: dict[str, Any]) -> set[str]:
     tables = {
         str(node["table_name"])
         for side in (join["left"], join["right"])
-        for node in _nodes(side)
+        for node in nodes(side)
         if node.get("type") == "BASE_TABLE"
     }
     return {table for table in tables if table.startswith(("fct_", "rpt_"))}
