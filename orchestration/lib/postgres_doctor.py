@@ -1,12 +1,10 @@
-"""What `voronka doctor` looks at in PostgreSQL, and what Metabase needs to reach it."""
+"""What `voronka doctor` looks at in PostgreSQL."""
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
 from ingest.config import Settings
-from ingest.errors import ConfigurationError
 from orchestration.lib.errors import PostgresError
 from orchestration.lib.postgres_connection import PostgresTarget, connected, target_of
 from orchestration.lib.postgres_serving import PostgresServing
@@ -102,42 +100,3 @@ def _examine_reader(target: PostgresTarget) -> Iterator[tuple[Status, str, str]]
         )
     else:
         yield "ok", f"{target.reader} reads {tables} tables and changes none", ""
-
-
-def metabase_details(settings: Settings) -> dict[str, Any]:
-    """Return the connection that Metabase stores for the marts in PostgreSQL.
-
-    The dictionary holds the reader's password: it goes into a request body, never into a log.
-
-    Args:
-        settings: The home's settings; `metabase_postgres_address` is the server's address as
-            Metabase sees it, by default the one of `postgres_url`.
-
-    Raises:
-        ConfigurationError: The reader has no password, or no URL is set.
-    """
-    target = target_of(settings)
-    if not target.reader_password:
-        raise ConfigurationError(
-            "Metabase needs the password of the reading role",
-            action="Set POSTGRES__READER_PASSWORD, or reader_password under [postgres] in"
-            " secrets.toml",
-        )
-    host, port = target.host, target.port
-    if settings.metabase_postgres_address is not None:
-        parts = urlsplit(f"//{settings.metabase_postgres_address}")
-        host, port = parts.hostname or host, parts.port or port
-    details: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "dbname": target.database,
-        "user": target.reader,
-        "password": target.reader_password,
-        "ssl": target.tls in {"require", "verify-full"},
-        # The build before stays in a schema of its own; nobody should pick tables from it.
-        "schema-filters-type": "inclusion",
-        "schema-filters-patterns": MARTS_SCHEMA,
-    }
-    if details["ssl"]:
-        details["ssl-mode"] = target.tls
-    return details

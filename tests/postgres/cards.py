@@ -41,9 +41,7 @@ def differences(
                 if found_names != names:
                     yield f"{where}: columns {found_names} instead of {names}"
                     continue
-                yield from (
-                    f"{where}: {text}" for text in _unlike(names, rows, cursor.fetchall())
-                )
+                yield from (f"{where}: {text}" for text in _unlike(names, rows, cursor.fetchall()))
 
 
 def _choices(card: CardBase, published: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:

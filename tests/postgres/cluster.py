@@ -117,8 +117,11 @@ def running_cluster(settings: Mapping[str, str] = FAST) -> Iterator[Cluster]:
         words.write_text(PASSWORD)
         words.chmod(0o644)
         subprocess.run(
-            [programs / "initdb", "-D", folder / "data", "-U", "postgres", "--pwfile", words]
-            + ["-A", "scram-sha-256", "-E", "UTF8", "--no-locale", "--no-sync"],
+            [
+                *(programs / "initdb", "-D", folder / "data", "-U", "postgres"),
+                *("--pwfile", words, "-A", "scram-sha-256"),
+                *("-E", "UTF8", "--no-locale", "--no-sync"),
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd="/",
@@ -134,13 +137,15 @@ def running_cluster(settings: Mapping[str, str] = FAST) -> Iterator[Cluster]:
         }
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
-                [programs / "postgres", "-D", folder / "data"]
-                + [f"--{name}={value}" for name, value in options.items()],
+                [
+                    *(programs / "postgres", "-D", folder / "data"),
+                    *(f"--{name}={value}" for name, value in options.items()),
+                ],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 cwd="/",
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509  (the child only makes one call)
                 **account,
             )
         cluster = Cluster(folder, port, server.pid)

@@ -80,7 +80,7 @@ def reading(database: Database, watch: Watch) -> Iterator[None]:
         started.wait(30)
         for ask in asks:
             watch.read(name, ask)
-            if stop.is_set():
+            if stop.wait(0.002):
                 break
         asks.close()  # type: ignore[attr-defined]
 
