@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from tests.metabase.fake.engines import EngineError, Pool, Table, open_pool
+from tests.metabase.fake.engines import EngineError, Instances, Pool, Table, open_pool
 from tests.metabase.fake.state import ALL_USERS, Row, State
 from tests.metabase.fake.web import Answer, Call, RefusedError, Routes, invalid, missing
 
@@ -27,7 +27,7 @@ class Databases:
     def __init__(self, fake: Any) -> None:
         self._fake = fake
         self._pools: dict[int, tuple[str, Pool]] = {}
-        self._retired: list[Pool] = []
+        self._instances = Instances()
         self._lock = threading.Lock()
 
     @property
@@ -70,27 +70,22 @@ class Databases:
         spec = f"{row['engine']}:{sorted(row['details'].items())}"
         with self._lock:
             held = self._pools.get(database_id)
-            if held is not None and held[0] == spec:
-                return held[1]
-            pool = open_pool(row["engine"], row["details"])
+            if held is not None:
+                if held[0] == spec:
+                    return held[1]
+                # The old connections go first: a file of the same path would be theirs otherwise.
+                del self._pools[database_id]
+                held[1].close()
+            pool = open_pool(row["engine"], row["details"], self._instances)
             self._pools[database_id] = (spec, pool)
-        if held is not None:
-            self._retire(held[1])
         return pool
-
-    def _retire(self, pool: Pool) -> None:
-        pool.close()
-        self._retired.append(pool)
 
     def close(self) -> None:
         """Close all connections."""
         with self._lock:
             pools, self._pools = self._pools, {}
         for _, pool in pools.values():
-            self._retire(pool)
-        for pool in self._retired:
-            pool.forget()
-        self._retired.clear()
+            pool.close()
 
     def database(self, number: str | int | None) -> Row:
         """Return a database's row."""
@@ -161,9 +156,17 @@ class Databases:
         self._start_sync(database_id)
         return self._shown(state.databases[database_id], call)
 
+    @property
+    def open_file_count(self) -> int:
+        """Return how many DuckDB files are held open."""
+        return self._instances.count
+
+    def _reach(self, engine: str, details: Row) -> None:
+        open_pool(engine, details, self._instances).close()
+
     def _test(self, engine: str, details: Row) -> None:
         try:
-            _try(engine, details)
+            self._reach(engine, details)
         except EngineError as error:
             raise RefusedError(
                 400, {"message": str(error), "errors": {"database_file": "check your settings"}}
@@ -174,7 +177,7 @@ class Databases:
         self._fake.accounts.admin_only(call)
         wanted = (call.body or {}).get("details") or {}
         try:
-            _try(str(wanted.get("engine")), wanted.get("details") or {})
+            self._reach(str(wanted.get("engine")), wanted.get("details") or {})
         except EngineError as error:
             return {"valid": False, "message": str(error)}
         return {"valid": True}
@@ -218,7 +221,7 @@ class Databases:
         with self._lock:
             held = self._pools.pop(row["id"], None)
         if held is not None:
-            self._retire(held[1])
+            held[1].close()
         gone = {table["id"] for table in state.tables.values() if table["db_id"] == row["id"]}
         state.tables = {k: v for k, v in state.tables.items() if k not in gone}
         state.fields = {k: v for k, v in state.fields.items() if v["table_id"] not in gone}
@@ -232,7 +235,7 @@ class Databases:
         """Say whether the database answers."""
         row = self.database(call.numbers[0])
         try:
-            _try(row["engine"], row["details"])
+            self._reach(row["engine"], row["details"])
         except EngineError as error:
             return {"status": "error", "message": str(error)}
         return {"status": "ok"}
@@ -479,13 +482,6 @@ class Databases:
             # A target means something on a foreign key alone.
             field["fk_target_field_id"] = None
         return dict(field)
-
-
-def _try(engine: str, details: Row) -> None:
-    """Reach a database and leave it again."""
-    pool = open_pool(engine, details)
-    pool.close()
-    pool.forget()
 
 
 def _friendly(name: str) -> str:

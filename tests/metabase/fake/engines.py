@@ -2,9 +2,7 @@
 
 A pool keeps its connections open for as long as the connection details stay, so a file replaced
 under its path goes on answering with the old rows, and only another path (or all connections
-closed) shows the new ones: api.md 10.3. DuckDB caches instances by path within a process; the fake
-opens files through a link of its own, so what the product under test does in the same process with
-the same file neither disturbs nor helps it.
+closed) shows the new ones: api.md 10.3.
 """
 
 from __future__ import annotations
@@ -13,6 +11,8 @@ import contextlib
 import datetime as dt
 import decimal
 import math
+import os
+import shutil
 import tempfile
 import threading
 import uuid
@@ -113,7 +113,10 @@ class Result:
 class Pool(Protocol):
     """Open connections to one database."""
 
-    identity: tuple[Any, ...]
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Return what tells the content read from any other."""
+        ...
 
     def run(self, sql: str, limit: int) -> Result:
         """Return at most `limit` rows of a statement."""
@@ -127,46 +130,101 @@ class Pool(Protocol):
         """Close what nobody uses, and the rest when it comes back."""
         ...
 
-    def forget(self) -> None:
-        """Remove what the pool left on the disk."""
-        ...
+
+class Instances:
+    """DuckDB's cache of instances, one process's: a path is read again when nobody has it open.
+
+    Each instance gets a hard link of its own, so that other connections of this Python process,
+    which DuckDB would put into the same instance, are another process's as far as the fake goes.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[Path, tuple[Path, int]] = {}
+
+    def connect(self, path: Path) -> duckdb.DuckDBPyConnection:
+        """Return a connection to what the path held when the first of those open now came.
+
+        Raises:
+            EngineError: There is no file, or it is not one of DuckDB's.
+        """
+        with self._lock:
+            link, count = self._open.get(path, (None, 0))
+            if link is None:
+                if not path.is_file():
+                    raise EngineError(
+                        f'IO Error: Cannot open database "{path}" in read-only mode:'
+                        " database does not exist"
+                    )
+                link = _link_to(path)
+            try:
+                connection = duckdb.connect(str(link), read_only=True)
+                connection.execute("set TimeZone = 'UTC'")
+            except duckdb.Error as error:
+                if not count:
+                    _remove(link, path)
+                raise EngineError(str(error)) from error
+            self._open[path] = (link, count + 1)
+            return connection
+
+    def close(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        """Close a connection; with the last one the instance goes."""
+        with self._lock:
+            connection.close()
+            link, count = self._open[path]
+            if count > 1:
+                self._open[path] = (link, count - 1)
+            else:
+                del self._open[path]
+                _remove(link, path)
+
+    def identity(self, path: Path) -> tuple[Any, ...]:
+        """Return what tells the content read through a path now from any other content."""
+        with self._lock:
+            about = self._open.get(path, (path, 0))[0].stat()
+        return (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size)
+
+    @property
+    def count(self) -> int:
+        """Return how many instances are open."""
+        return len(self._open)
+
+
+def _link_to(path: Path) -> Path:
+    # The name stays: its stem is the catalog's name in SQL.
+    link = Path(tempfile.mkdtemp(prefix="fake-metabase-")) / path.name
+    try:
+        os.link(path.resolve(), link)
+    except OSError:
+        # Another file system: the product's own connections share the instance then.
+        link.parent.rmdir()
+        return path
+    return link
+
+
+def _remove(link: Path, path: Path) -> None:
+    if link != path:
+        shutil.rmtree(link.parent, ignore_errors=True)
 
 
 class DuckdbPool:
     """Connections to one path; they share what DuckDB read when the first was opened."""
 
-    def __init__(self, details: dict[str, Any]) -> None:
+    def __init__(self, details: dict[str, Any], instances: Instances) -> None:
         unknown = sorted(set(details) - _DUCKDB_DETAILS)
         if unknown:
             raise EngineError(f"The following options were not recognized: {', '.join(unknown)}")
-        path = Path(str(details.get("database_file") or ""))
-        if not path.is_file():
-            raise EngineError(
-                f'IO Error: Cannot open database "{path}" in read-only mode: it does not exist'
-            )
-        about = path.stat()
-        self.identity = (str(path), about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size)
-        self._folder = tempfile.TemporaryDirectory(prefix="fake-metabase-")
-        # The stem of the link is the catalog's name in the SQL, as it is the file's in Metabase.
-        self._link = Path(self._folder.name) / path.name
-        self._link.symlink_to(path.resolve())
+        self._path = Path(str(details.get("database_file") or ""))
+        self._instances = instances
         self._lock = threading.Lock()
-        self._idle: list[duckdb.DuckDBPyConnection] = []
         self._slots = threading.BoundedSemaphore(POOL_SIZE)
         self._is_closed = False
-        try:
-            self._idle.append(self._connect())
-        except EngineError:
-            self._folder.cleanup()
-            raise
+        self._idle = [instances.connect(self._path)]
 
-    def _connect(self) -> duckdb.DuckDBPyConnection:
-        try:
-            connection = duckdb.connect(str(self._link), read_only=True)
-            connection.execute("set TimeZone = 'UTC'")
-        except duckdb.Error as error:
-            raise EngineError(str(error)) from error
-        return connection
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Return what tells the content read from any other."""
+        return self._instances.identity(self._path)
 
     @contextlib.contextmanager
     def _borrowed(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -174,7 +232,7 @@ class DuckdbPool:
             with self._lock:
                 connection = self._idle.pop() if self._idle else None
             # A query that asked for the pool just before it was closed still gets its answer.
-            connection = connection or self._connect()
+            connection = connection or self._instances.connect(self._path)
             try:
                 yield connection
             finally:
@@ -183,7 +241,7 @@ class DuckdbPool:
                     if is_kept:
                         self._idle.append(connection)
                 if not is_kept:
-                    connection.close()
+                    self._instances.close(self._path, connection)
 
     def run(self, sql: str, limit: int) -> Result:
         """Return at most `limit` rows of a statement.
@@ -226,11 +284,7 @@ class DuckdbPool:
             self._is_closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.close()
-
-    def forget(self) -> None:
-        """Remove the link, when nobody can come any more."""
-        self._folder.cleanup()
+            self._instances.close(self._path, connection)
 
 
 class PostgresPool:
@@ -249,11 +303,15 @@ class PostgresPool:
             "password": details.get("password"),
             "connect_timeout": 5,
         }
-        self.identity = tuple(sorted((k, str(v)) for k, v in self._settings.items()))
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(POOL_SIZE)
         self._is_closed = False
         self._idle = [self._connect()]
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """Return what is never the same again: the rows of a server change under the pool."""
+        return (uuid.uuid4(),)
 
     def _connect(self) -> Any:
         try:
@@ -321,9 +379,6 @@ class PostgresPool:
         for connection in idle:
             connection.close()
 
-    def forget(self) -> None:
-        """Do nothing: a server needs no files here."""
-
 
 def gathered(rows: list[Any], comments: dict[tuple[str, str], str], base_type: Any) -> list[Table]:
     """Return tables from rows of (schema, table, column, type, comment)."""
@@ -338,14 +393,14 @@ def gathered(rows: list[Any], comments: dict[tuple[str, str], str], base_type: A
     ]
 
 
-def open_pool(engine: str, details: dict[str, Any]) -> Pool:
+def open_pool(engine: str, details: dict[str, Any], instances: Instances) -> Pool:
     """Return a pool that reached its database.
 
     Raises:
         EngineError: It did not.
     """
     if engine == "duckdb":
-        return DuckdbPool(details)
+        return DuckdbPool(details, instances)
     if engine == "postgres":
         return PostgresPool(details)
     raise EngineError(f"There is no driver for {engine}.")

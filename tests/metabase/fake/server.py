@@ -183,6 +183,18 @@ class FakeMetabase:
             self.state = state.copy()
             self._snapshots = None
 
+    def reset(self) -> None:
+        """Forget what was asked, found and ordered to go wrong."""
+        with self.lock:
+            self.requests.clear()
+            self.findings.clear()
+            self._html.clear()
+            self._stalls.clear()
+            self._crash = None
+            self._starting_answers = self._mutations = 0
+            self.latency = 0.0
+            self.latencies.clear()
+
     def dump(self) -> Row:
         """Return what it holds without ids: equal for two histories that end alike."""
         with self.lock:
@@ -356,7 +368,7 @@ def running(fake: FakeMetabase) -> Iterator[FakeMetabase]:
             time.sleep(0.005)
         yield fake
     finally:
-        server.should_exit = True
+        server.should_exit = server.force_exit = True
         thread.join(timeout=10)
         listener.close()
         fake.close()
