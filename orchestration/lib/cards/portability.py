@@ -25,8 +25,8 @@ _WINDOWS = frozenset(
 )  # fmt: skip
 _SCALARS = frozenset(
     {"abs", "ceil", "floor", "sign", "trunc", "sqrt", "ln", "exp", "nullif", "coalesce", "greatest",
-     "least", "lower", "upper", "trim", "ltrim", "rtrim", "length", "position", "replace", "substring",
-     "left", "right", "concat", "reverse", "split_part", "date_trunc", "date_part"}
+     "least", "lower", "upper", "trim", "ltrim", "rtrim", "length", "position", "replace",
+     "substring", "left", "right", "concat", "reverse", "split_part", "date_trunc", "date_part"}
 )  # fmt: skip
 ALLOWED_FUNCTIONS = _OPERATORS | _AGGREGATES | _WINDOWS | _SCALARS
 
