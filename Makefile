@@ -14,7 +14,7 @@ export RUNTIME__DLTHUB_TELEMETRY := false
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export PYTHONUTF8 := 1
 
-.PHONY: help setup demo test dev lint lint-python lint-sql bench campaign docs lock clean
+.PHONY: help setup demo test dev packages lint lint-python lint-sql bench campaign docs lock clean
 
 help: ## Show what each command does
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,9 @@ demo: $(READY) ## Run the whole road on the demo company and print the owner's n
 dev: $(READY) ## Open the Dagster UI on http://127.0.0.1:3000
 	@$(BIN)/voronka dev
 
+packages: ## Install what the tests need from the system: a browser, PostgreSQL
+	@.ci/system-packages
+
 lint: $(READY) ## Ruff, mypy, import rules, sqlfluff
 	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-python lint-sql
 
@@ -49,13 +52,13 @@ lint-sql: $(READY)
 
 # In the order of collection the companies' long files run in the middle; sorted by number of tests, as xdist would
 # have it, they come last and one core waits for the other (80 s of 9 minutes).
-test: $(READY) lint ## All checks, about 11 minutes on 2 cores
+test: $(READY) packages lint ## All checks, about 11 minutes on 2 cores
 	@$(BIN)/pytest -m "not campaign and not bench" -n 2 --dist loadfile --no-loadscope-reorder
 
-bench: $(READY) ## Measure against stated baselines in one run
+bench: $(READY) packages ## Measure against stated baselines in one run
 	@$(BIN)/python -m tests.bench
 
-campaign: $(READY) ## Long tests: kills, seeds, scale
+campaign: $(READY) packages ## Long tests: kills, seeds, scale
 	@$(BIN)/pytest -m campaign -s
 
 docs: $(READY) ## Build the models' documentation into site/
