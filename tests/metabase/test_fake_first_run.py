@@ -96,7 +96,7 @@ def test_a_second_key_of_one_name_is_a_second_key(visitor: Visitor) -> None:
 
 
 def test_an_unknown_route_is_404_as_text(visitor: Visitor) -> None:
-    for path in ("/api/metric", "/api/dashboard/11/cards", "/api/ee/serialization/export"):
+    for path in ("/api/alert", "/api/dashboard/11/cards", "/api/ee/serialization/export"):
         answer = visitor.ask("POST", path, {})
         assert (answer.status_code, answer.text) == (404, "API endpoint does not exist.")
 

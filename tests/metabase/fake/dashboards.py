@@ -207,7 +207,16 @@ class Dashboards:
                 continue
             kept.add(self._put_dashcard(dashboard_id, one, old, new_tab_ids))
         for dashcard_id in set(old) - kept:
-            del state.dashcards[dashcard_id]
+            gone = state.dashcards.pop(dashcard_id)
+            self._archive_question(dashboard_id, gone["card_id"])
+
+    def _archive_question(self, dashboard_id: int, card_id: int | None) -> None:
+        """Archive a question that lives in a dashboard and has lost its last place there."""
+        card = self._state.cards.get(card_id or 0)
+        if card is None or card["dashboard_id"] != dashboard_id:
+            return
+        if all(place["card_id"] != card_id for place in self._state.dashcards.values()):
+            card.update(archived=True, archived_directly=True)
 
     def _check_dashcards(
         self, sent: list[Row], old: Row, tabs: list[Row], dashboard_id: int

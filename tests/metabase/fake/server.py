@@ -200,7 +200,7 @@ class FakeMetabase:
         with self.lock:
             return dump(self.state)
 
-    def edit_by_hand(self, kind: str, name: str, **changes: Any) -> Row:
+    def edit_by_hand(self, kind: str, name: str, /, **changes: Any) -> Row:
         """Change a row as a person in the browser would, past all checks.
 
         Args:
