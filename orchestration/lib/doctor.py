@@ -22,12 +22,12 @@ from orchestration.lib.environment import (
     dagster_environment,
     dbt_executable,
 )
+from orchestration.lib.errors import OrchestrationError
 from orchestration.lib.failures import last_failure
 from orchestration.lib.lock import current_holder
+from orchestration.lib.metabase.versions import DUCKDB_VERSION
 from orchestration.lib.serving import ServeFolder, bytes_needed
 
-# A file written by DuckDB 2.0 cannot be opened by the driver Metabase has, which is of 1.5.5.
-DUCKDB_VERSION = "1.5.5"
 _STALE_AFTER_HOURS = 36
 _MEGABYTE = 1_000_000
 
@@ -62,7 +62,7 @@ def examine(tell: Tell) -> tuple[int, str]:
         settings = load_settings()
     except ConfigurationError as error:
         tell(Examined("PROBLEM", str(error)).line())
-        problems = sum(_told(part, tell) for part in (_versions,))
+        problems = sum(tell_findings(part, tell) for part in (_versions,))
         return problems + 1, "ru"
     tell("settings")
     for value in settings.explain():
@@ -70,7 +70,7 @@ def examine(tell: Tell) -> tuple[int, str]:
     problems = 0
     for title, part in _parts(settings):
         tell(title)
-        problems += _told(part, tell)
+        problems += tell_findings(part, tell)
     return problems, settings.locale
 
 
@@ -84,16 +84,18 @@ def _parts(settings: Settings) -> list[tuple[str, Callable[[], Iterator[Examined
         ("runs", lambda: _runs(settings)),
         ("published", lambda: _published(settings)),
         ("postgres", lambda: _postgres(settings)),
+        *([("metabase", lambda: _metabase(settings))] if settings.metabase_url else []),
     ]
 
 
-def _told(part: Callable[[], Iterator[Examined]], tell: Tell) -> int:
+def tell_findings(part: Callable[[], Iterator[Examined]], tell: Tell) -> int:
+    """Tell the findings of one part, an error among them, and return the number of problems."""
     problems = 0
     try:
         for found in part():
             tell(f"  {found.line()}")
             problems += found.status == "PROBLEM"
-    except IngestError as error:
+    except (IngestError, OrchestrationError) as error:
         tell(f"  {Examined('PROBLEM', str(error)).line()}")
         problems += 1
     except Exception as error:  # a broken part must not end the examination
@@ -265,6 +267,13 @@ def _privacy_key(settings: Settings) -> Iterator[Examined]:
             "the key differs from its backup",
             "Restore the one under which the warehouse was loaded",
         )
+
+
+def _metabase(settings: Settings) -> Iterator[Examined]:
+    from orchestration.lib.metabase.doctor import examine_briefly
+
+    yield from examine_briefly(settings)
+    yield Examined("note", "this is the short look", "The whole one is `voronka metabase doctor`")
 
 
 def _sources(settings: Settings) -> Iterator[Examined]:
