@@ -8,7 +8,7 @@ from `unique_key`, foreign keys from `known_references`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from orchestration.lib.cards import Locale
@@ -30,7 +30,6 @@ _BY_NAME: tuple[tuple[str, str], ...] = (
     (r".*_url$", "type/URL"),
     (r"created_at$", "type/CreationTimestamp"),
 )
-_TIMESTAMPS: tuple[tuple[str, str], ...] = ((r"created_at$", "type/CreationTimestamp"),)
 
 
 def table_metadata(manifest: Mapping[str, Any], locale: Locale) -> tuple[DesiredTableMetadata, ...]:
@@ -65,7 +64,7 @@ def field_metadata(manifest: Mapping[str, Any], locale: Locale) -> tuple[Desired
     """
     keys = primary_keys(manifest)
     references = foreign_keys(manifest)
-    closed = categories(manifest)
+    closed = {*categories(manifest), *((one.table, one.column) for one in chosen)}
     return tuple(
         DesiredFieldMetadata(
             table=node["name"],
@@ -92,11 +91,11 @@ def categories(manifest: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, 
 
 
 def primary_keys(manifest: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """Return the columns that alone name a row."""
+    """Return the keys that alone name a row; a channel or a day is a value to people, not a key."""
     return {
         (table, arguments["columns"][0])
         for table, arguments in _tests(manifest, "unique_key")
-        if len(arguments["columns"]) == 1
+        if len(arguments["columns"]) == 1 and _is_key(arguments["columns"][0])
     }
 
 
@@ -107,10 +106,14 @@ def foreign_keys(manifest: Mapping[str, Any]) -> dict[tuple[str, str], DesiredFi
     for table, arguments in _tests(manifest, "known_references"):
         for reference in arguments["references"]:
             said = _REFERENCE.search(reference["to"])
-            if said and (said[1], reference["field"]) in keys:
+            if said and (said[1], reference["field"]) in keys and _is_key(reference["column"]):
                 target = DesiredField(said[1], reference["field"])
                 found[(table, reference["column"])] = target
     return found
+
+
+def _is_key(column: str) -> bool:
+    return column.endswith(("_key", "_id"))
 
 
 def _tests(manifest: Mapping[str, Any], name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -126,24 +129,22 @@ def _semantic_type(
     data_type: str,
     keys: set[tuple[str, str]],
     references: Mapping[tuple[str, str], DesiredField],
-    closed: Mapping[tuple[str, str], tuple[str, ...]],
+    closed: Collection[tuple[str, str]],
 ) -> str | None:
     _, name = place
+    kind = data_type.lower()
+    # A channel is the key of its table too, but people choose it by name: Metabase takes values of
+    # a key for numbers to look up and offers no list.
+    if place in closed or kind == "boolean":
+        return "type/Category" if kind in {"varchar", "text", "boolean"} else None
     if place in keys:
         return "type/PK"
     if place in references:
         return "type/FK"
-    if place in closed or data_type.lower() == "boolean":
-        return "type/Category"
     for pattern, kind in _BY_NAME:
         if re.match(pattern, name):
             return kind
-    if data_type.lower() in {"varchar", "text"}:
-        if name.endswith("_name"):
-            return "type/Name"
-        if not name.endswith(("_key", "_id")):
-            return "type/Category"
-    return None
+    return "type/Name" if kind in {"varchar", "text"} and name.endswith("_name") else None
 
 
 def _label(node: Mapping[str, Any], name: str, locale: Locale) -> str:

@@ -60,6 +60,8 @@ _FRESHNESS_HOW = Localised(
     ru="Момент, до которого все подключённые источники прочитаны полностью.",
 )
 FRESHNESS_KEY = "shared/freshness"
+# No name in a file begins so: these places are ours beside any that the files give.
+METHOD_PLACE, FRESHNESS_PLACE = "_method", "_freshness"
 _FRESHNESS_SQL = """\
 select min(fresh_until_at) as fresh_until_at
 from marts.rpt_owner_panel
@@ -194,6 +196,7 @@ class _Rendering:
             raise CardError(findings)
         if self._has_freshness:
             cards.append(self._freshness())
+        chosen = {tag.field for card in cards for tag in card.tags if tag.widget_type == "string/="}
         return DesiredState(
             locale=company.locale,
             collection_name=company.say(COLLECTION),
@@ -201,7 +204,7 @@ class _Rendering:
             dashboards=tuple(self._dashboard(file) for file in self.files.values()),
             cards=tuple(cards),
             tables=table_metadata(self.manifest, company.locale),
-            fields=field_metadata(self.manifest, company.locale),
+            fields=field_metadata(self.manifest, company.locale, chosen),
         )
 
     @property
@@ -326,14 +329,14 @@ class _Rendering:
         height = max(3, 1 + _lines(say(dashboard.methodology), width))
         head = [
             DesiredDashcard(
-                key="method", card_key=None, tab_key=tab_key, row=0, column=0, width=width,
+                key=METHOD_PLACE, card_key=None, tab_key=tab_key, row=0, column=0, width=width,
                 height=height, settings=_virtual("text", f"{method}\n\n{owner}"),
             )
         ]  # fmt: skip
         if self._has_freshness:
             head.append(
                 DesiredDashcard(
-                    key="freshness", card_key=FRESHNESS_KEY, tab_key=tab_key, row=0, column=width,
+                    key=FRESHNESS_PLACE, card_key=FRESHNESS_KEY, tab_key=tab_key, row=0, column=width,
                     width=GRID_COLUMNS - width, height=height,
                 )
             )  # fmt: skip
