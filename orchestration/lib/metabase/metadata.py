@@ -52,12 +52,15 @@ def table_metadata(manifest: Mapping[str, Any], locale: Locale) -> tuple[Desired
     )
 
 
-def field_metadata(manifest: Mapping[str, Any], locale: Locale) -> tuple[DesiredFieldMetadata, ...]:
+def field_metadata(
+    manifest: Mapping[str, Any], locale: Locale, chosen: Collection[DesiredField] = ()
+) -> tuple[DesiredFieldMetadata, ...]:
     """Return how Metabase is to name and treat the columns of the published tables.
 
     Args:
         manifest: The dbt manifest.
         locale: Language of labels that the models give in two.
+        chosen: Columns that filters choose values of: Metabase offers those of a category.
 
     Returns:
         One per column, by table, in the contract's order.

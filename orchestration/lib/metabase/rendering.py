@@ -336,8 +336,8 @@ class _Rendering:
         if self._has_freshness:
             head.append(
                 DesiredDashcard(
-                    key=FRESHNESS_PLACE, card_key=FRESHNESS_KEY, tab_key=tab_key, row=0, column=width,
-                    width=GRID_COLUMNS - width, height=height,
+                    key=FRESHNESS_PLACE, card_key=FRESHNESS_KEY, tab_key=tab_key, row=0,
+                    column=width, width=GRID_COLUMNS - width, height=height,
                 )
             )  # fmt: skip
         return head
