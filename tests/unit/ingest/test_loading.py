@@ -173,6 +173,37 @@ def test_types_stay_after_dlt_has_loaded(home: Home) -> None:
     }
 
 
+def stored_as(home: Home) -> set[str]:
+    with open_warehouse(home.warehouse) as connection:
+        connection.execute("checkpoint")
+        found = connection.execute(
+            "select distinct compression from pragma_storage_info('raw_amocrm.users') "
+            "where column_name = 'payload' and segment_type = 'VARCHAR'"
+        ).fetchall()
+    return {row[0] for row in found}
+
+
+def many(count: int) -> list[dict[str, Any]]:
+    return [{"id": number, "text": f"a text about {number % 7}" * 9} for number in range(count)]
+
+
+def test_payloads_stay_compressed_from_load_to_load(home: Home) -> None:
+    for count in (3_000, 6_000):
+        land(home, *many(count), snapshot=False)
+        ensure_raw_tables(home)
+    assert len(rows(home)) == 6_000
+    assert stored_as(home) == {"ZSTD"}
+
+
+def test_a_warehouse_of_the_older_format_works_and_stays_compressed(tmp_path: Path) -> None:
+    old = Home(tmp_path)
+    duckdb.connect(str(old.warehouse)).close()
+    ensure_raw_tables(old)
+    land(old, *many(6_000), snapshot=False)
+    assert len(rows(old)) == 6_000
+    assert "Uncompressed" not in stored_as(old)
+
+
 def test_unchanged_records_are_not_stored_again(home: Home) -> None:
     land(home, {"id": 1, "v": "a"}, {"id": 2, "v": "a"})
     land(home, {"id": 1, "v": "a"}, {"id": 2, "v": "b"})
