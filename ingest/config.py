@@ -151,6 +151,11 @@ class Home:
         return self.root / "metabase"
 
     @property
+    def metabase_state(self) -> Path:
+        """Return the file of remembered ids of the instance."""
+        return self.metabase_dir / "state.json"
+
+    @property
     def metabase_key(self) -> Path:
         """Return the API key that setting Metabase up made, readable by its owner only."""
         return self.secrets_dir / "metabase.json"

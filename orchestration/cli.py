@@ -17,6 +17,7 @@ from orchestration.lib.messages import say
 
 if TYPE_CHECKING:
     from ingest.config import Home, Settings
+    from orchestration.lib.serving import PublishedFile
 
 app = typer.Typer(
     name="voronka",
@@ -27,6 +28,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+metabase = typer.Typer(
+    help="Dashboards in Metabase: what differs, make it so, go back, examine.\n\n"
+    "The address is VORONKA_METABASE_URL; METABASE__EMAIL and METABASE__PASSWORD (for an empty "
+    "instance: of its first administrator), or METABASE__API_KEY, let us in.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(metabase, name="metabase")
 
 
 def main() -> None:
@@ -126,18 +137,31 @@ def page() -> None:
 
 @app.command()
 def rollback() -> None:
-    """Serve the build published before the present one, and write its page."""
+    """Serve the build published before the present one, on the page and in Metabase too."""
     from orchestration.lib.environment import new_run_id
     from orchestration.lib.lock import refresh_lock
-    from orchestration.lib.publishing import write_page
-    from orchestration.lib.serving import ServeFolder
+    from orchestration.lib.publishing import roll_back, write_page
 
     settings = _settings()
-    home = settings.home
-    with refresh_lock(home.refresh_lock, new_run_id()):
-        served = ServeFolder(home.serve_dir).rollback()
+    with refresh_lock(settings.home.refresh_lock, new_run_id()):
+        served = roll_back(settings)
         write_page(settings)
-    print(say(settings.locale, "rolled_back", published_at=served.published_at))
+        print(say(settings.locale, "rolled_back", published_at=served.published_at))
+        if settings.metabase_url is not None:
+            _roll_back_metabase(settings, served)
+
+
+def _roll_back_metabase(settings: "Settings", served: "PublishedFile") -> None:
+    from orchestration.lib.errors import RollbackError
+    from orchestration.lib.metabase.commands import rollback as roll_back_metabase
+
+    try:
+        roll_back_metabase(settings, served)
+    except RollbackError as error:
+        # An instance that shows nothing of this home has nothing to be led back.
+        print(say(settings.locale, "metabase_not_rolled_back", why=error))
+    else:
+        print(say(settings.locale, "metabase_rolled_back", published_at=served.published_at))
 
 
 @app.command()
@@ -163,6 +187,56 @@ def doctor() -> None:
         print(say(locale, "doctor_problems", count=problems))
         raise typer.Exit(EXIT_FAILED)
     print(say(locale, "doctor_fine"))
+
+
+@metabase.command("plan")
+def metabase_plan() -> None:
+    """Tell what an apply would do, key by key, and what was changed by hand; changes nothing."""
+    from orchestration.lib.metabase.commands import show_plan
+
+    show_plan(_settings(), _print_now)
+
+
+@metabase.command("apply")
+def metabase_apply() -> None:
+    """Set an empty Metabase up, or put it in step with the files; then run every card.
+
+    What the files no longer hold goes to the trash, never further. What is not ours stays.
+    Broken off anywhere, the next apply goes on.
+    """
+    from orchestration.lib.metabase.commands import apply
+
+    apply(_settings(), _print_now)
+
+
+@metabase.command("rollback")
+def metabase_rollback() -> None:
+    """Lead Metabase back to the build before the one it shows; the page stays as it is."""
+    from orchestration.lib.environment import new_run_id
+    from orchestration.lib.lock import refresh_lock
+    from orchestration.lib.metabase.commands import rollback as roll_back
+
+    settings = _settings()
+    with refresh_lock(settings.home.refresh_lock, new_run_id()):
+        shown = roll_back(settings)
+    print(say(settings.locale, "metabase_rolled_back", published_at=shown.published_at))
+
+
+@metabase.command("doctor")
+def metabase_doctor() -> None:
+    """Examine the instance end to end and say what was seen; changes nothing.
+
+    Reachability, version, driver, credentials, the file it shows, sync, rights, differences, every
+    card and every filter.
+    """
+    from orchestration.lib.metabase.commands import examine
+
+    settings = _settings()
+    problems = examine(settings, _print_now)
+    if problems:
+        print(say(settings.locale, "doctor_problems", count=problems))
+        raise typer.Exit(EXIT_FAILED)
+    print(say(settings.locale, "doctor_fine"))
 
 
 @app.command(

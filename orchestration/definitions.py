@@ -7,7 +7,7 @@ from orchestration.defs.load import raw_assets
 from orchestration.defs.resources import RefreshRun
 from orchestration.defs.schedules import refresh_daily_schedule, refresh_job
 from orchestration.defs.sensors import refresh_failure_sensor
-from orchestration.defs.serve import owner_page, published_marts
+from orchestration.defs.serve import metabase_dashboards, owner_page, published_marts
 from orchestration.defs.transform import model_assets
 from orchestration.lib.dbt_assets import dbt_command, dbt_project, mart_keys
 
@@ -20,6 +20,7 @@ defs = Definitions(
         model_assets(_project),
         published_marts(mart_keys(_project)),
         owner_page(),
+        *metabase_dashboards(_settings),
     ],
     jobs=[refresh_job],
     schedules=[refresh_daily_schedule(_settings)],

@@ -1,14 +1,16 @@
-"""What people see: the published file and the owner's page."""
+"""What people see: the published file, the owner's page and the dashboards in Metabase."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetKey, AssetsDefinition, MaterializeResult, asset
 
+from ingest.config import Settings
 from orchestration.defs.load import WRITER_POOL
 from orchestration.defs.resources import RefreshRun
 from orchestration.lib.dbt_manifest import expected_marts, read_manifest
 from orchestration.lib.dlt_assets import OWNER
+from orchestration.lib.metabase.commands import show_build
 from orchestration.lib.publishing import publish_marts, write_page
 
 
@@ -63,3 +65,33 @@ def owner_page() -> AssetsDefinition:
         return MaterializeResult(metadata={"path": str(written), "bytes": written.stat().st_size})
 
     return page
+
+
+def metabase_dashboards(settings: Settings) -> list[AssetsDefinition]:
+    """Return the asset of the dashboards in Metabase; none where no Metabase is named."""
+    if settings.metabase_url is None:
+        return []
+
+    @asset(
+        name="metabase_dashboards",
+        deps=[AssetKey("published_marts")],
+        group_name="serve",
+        kinds={"metabase"},
+        owners=[OWNER],
+    )
+    def dashboards(
+        context: AssetExecutionContext, refresh_run: RefreshRun
+    ) -> MaterializeResult[Any]:
+        """Metabase on the new build: every dashboard as its file says, every card proved."""
+        shown = show_build(refresh_run.session.settings)
+        return MaterializeResult(
+            metadata={
+                "url": shown.url,
+                "change_count": len(shown.applied.actions),
+                "card_count": shown.card_count,
+                "request_count": shown.request_count,
+                "seconds": shown.seconds,
+            }
+        )
+
+    return [dashboards]

@@ -47,6 +47,28 @@ MESSAGES: Mapping[str, Mapping[str, str]] = {
         "ru": "Показывается выпуск от {published_at} UTC; страница записана заново.",
         "en": "The build of {published_at} UTC is served; the page is written anew.",
     },
+    "metabase_labels": {
+        "ru": "Подписаны колонки: {count}",
+        "en": "Columns labelled: {count}",
+    },
+    "metabase_rewritten": {
+        "ru": "Metabase хранит по-своему, это не ошибка: {count} ({what})",
+        "en": "Metabase keeps in its own way, which is no fault: {count} ({what})",
+    },
+    "metabase_shown": {
+        "ru": "Metabase {url}: изменений {actions}, проверено карточек {cards};"
+        " запросов {requests}, {seconds} с",
+        "en": "Metabase {url}: {actions} changes, {cards} cards proved;"
+        " {requests} requests, {seconds} s",
+    },
+    "metabase_rolled_back": {
+        "ru": "Metabase показывает выпуск от {published_at} UTC.",
+        "en": "Metabase shows the build of {published_at} UTC.",
+    },
+    "metabase_not_rolled_back": {
+        "ru": "Metabase не переключён: {why}",
+        "en": "Metabase was not switched: {why}",
+    },
     "page_written": {
         "ru": "Страница записана: {page}",
         "en": "The page is written: {page}",

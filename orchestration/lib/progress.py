@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-PHASES = ("start", "load", "transform", "publish", "page", "done")
+PHASES = ("start", "load", "transform", "publish", "page", "metabase", "done")
 _SECONDS_BETWEEN_LINES = 2.0
 
 

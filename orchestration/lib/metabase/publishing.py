@@ -46,7 +46,6 @@ from orchestration.lib.metabase.state import MetabaseState, schema_hash
 from orchestration.lib.metabase.target import Target, target_of
 from orchestration.lib.serving import MARTS_SCHEMA, PublishedFile, ServeFolder
 
-STATE_FILE = "state.json"
 # A first sync reads the schema of every table; a hundred took seconds, a busy server takes longer.
 SYNC_SECONDS = 600.0
 _FIRST_PAUSE_SECONDS = 0.1
@@ -113,7 +112,7 @@ class Showing:
 
     def state(self) -> MetabaseState:
         """Return what we remember of the instance."""
-        return MetabaseState.load(self.settings.home.metabase_dir / STATE_FILE, self.client.url)
+        return MetabaseState.load(self.settings.home.metabase_state, self.client.url)
 
     def current(self) -> PublishedFile:
         """Return the build that is served.

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ingest.config import POSTGRES, Settings
-from orchestration.lib.serving import MARTS_SCHEMA
 
 DUCKDB = "duckdb"
 _GROUP_WORDS = {"ru": "владельцы", "en": "owners"}
@@ -77,20 +76,9 @@ def target_of(settings: Settings, file_name: str | None) -> Target:
             "old_implicit_casting": True,
         }
         return Target(name, DUCKDB, details, file_name, group)
-    from orchestration.lib import postgres_connection
+    from orchestration.lib.postgres_connection import metabase_details
 
-    server = postgres_connection.target_of(settings)
-    host, _, port = (settings.metabase_postgres_address or "").partition(":")
-    details = {
-        "host": host or server.host,
-        "port": int(port or server.port),
-        "dbname": server.database,
-        "user": server.reader,
-        "password": server.reader_password,
-        "ssl": server.tls != "disable",
-        "schema-filters-type": "inclusion",
-        "schema-filters-patterns": MARTS_SCHEMA,
-    }
+    details = metabase_details(settings)
     return Target(name, POSTGRES, details, None, group)
 
 
