@@ -144,9 +144,9 @@ def _semantic_type(
         return "type/PK"
     if place in references:
         return "type/FK"
-    for pattern, kind in _BY_NAME:
+    for pattern, meaning in _BY_NAME:
         if re.match(pattern, name):
-            return kind
+            return meaning
     return "type/Name" if kind in {"varchar", "text"} and name.endswith("_name") else None
 
 
