@@ -106,18 +106,13 @@ def test_a_dump_shows_doubles_and_hand_edits(visitor: Visitor) -> None:
     assert fake.dump() != first
 
 
-def test_snapshots_stand_before_and_after_each_change(visitor: Visitor) -> None:
+def test_changes_can_be_watched_before_and_after(visitor: Visitor) -> None:
     fake: FakeMetabase = visitor.fake
-    snapshots = fake.keep_snapshots()
+    seen: list[tuple[str, str, int]] = []
+    fake.watch = lambda when, asked: seen.append((when, asked.path, len(fake.state.cards)))
     visitor.card()
     visitor.get("/api/card")
-    visitor.dashboard()
-    assert len(snapshots) == 2
-    before, after = snapshots[0]
-    assert (len(before.cards), len(after.cards)) == (0, 1)
-    fake.restore(before)
-    assert visitor.get("/api/card") == []
-    assert len(snapshots) == 2
+    assert seen == [("before", "/api/card", 0), ("after", "/api/card", 1)]
 
 
 def test_nothing_is_found_in_a_dashboard_as_it_should_be(visitor: Visitor) -> None:

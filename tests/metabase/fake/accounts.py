@@ -240,6 +240,8 @@ class Accounts:
         return {
             "id": call.visitor.user_id,
             "email": user["email"] if user else f"api-key-user-{call.visitor.user_id}@api-key",
+            "first_name": user["first_name"] if user else None,
+            "last_name": user["last_name"] if user else None,
             "is_superuser": call.visitor.is_admin,
             "group_ids": sorted(call.visitor.group_ids),
             "common_name": user["email"] if user else "API key",

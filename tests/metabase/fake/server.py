@@ -8,7 +8,7 @@ import datetime as dt
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -73,6 +73,7 @@ class FakeMetabase:
         latency: Seconds each answer waits.
         latencies: Seconds more for routes, by template such as `/api/card`.
         sync_seconds: How long a sync takes before tables show.
+        watch: Called before and after each request that can change something is carried out.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class FakeMetabase:
         self.latency = 0.0
         self.latencies: dict[str, float] = {}
         self.url = ""
+        self.watch: Callable[[When, Asked], None] | None = None
         self._today = today
         self._documents = documents
         self._starting_answers = 0
@@ -122,7 +124,6 @@ class FakeMetabase:
         self._crash: tuple[int, When] | None = None
         self._html: list[tuple[int, int]] = []
         self._stalls: dict[int, float] = {}
-        self._snapshots: list[tuple[State, State]] | None = None
         self._routes = Routes()
         self.accounts = Accounts(self)
         self.databases = Databases(self)
@@ -172,16 +173,10 @@ class FakeMetabase:
         """Answer so many requests with 503, as a server that is starting."""
         self._starting_answers = answers
 
-    def keep_snapshots(self) -> list[tuple[State, State]]:
-        """Keep the state before and after each mutating request from now on; return the list."""
-        self._snapshots = []
-        return self._snapshots
-
     def restore(self, state: State) -> None:
         """Go on from a state that was kept."""
         with self.lock:
             self.state = state.copy()
-            self._snapshots = None
 
     def reset(self) -> None:
         """Forget what was asked, found and ordered to go wrong."""
@@ -194,6 +189,7 @@ class FakeMetabase:
             self._starting_answers = self._mutations = 0
             self.latency = 0.0
             self.latencies.clear()
+            self.watch = None
 
     def dump(self) -> Row:
         """Return what it holds without ids: equal for two histories that end alike."""
@@ -236,7 +232,8 @@ class FakeMetabase:
                 number = self._mutations
             body, is_readable = _parsed(raw)
             call.body = body
-            self.requests.append(Asked(call.method, call.path, body))
+            asked = Asked(call.method, call.path, body)
+            self.requests.append(asked)
             page = next((one for one in self._html if one[0] == len(self.requests)), None)
             if page is not None:
                 return Answer(page[1], "<html><body>Bad Gateway</body></html>")
@@ -250,11 +247,11 @@ class FakeMetabase:
                     return None
             else:
                 crash = None
-            before = self.state.copy() if self._snapshots is not None and number else None
+        if number and self.watch is not None:
+            self.watch("before", asked)
         answer = self._answer(call, is_readable=is_readable)
-        if before is not None and self._snapshots is not None:
-            with self.lock:
-                self._snapshots.append((before, self.state.copy()))
+        if number and self.watch is not None:
+            self.watch("after", asked)
         if number in self._stalls:
             time.sleep(self._stalls.pop(number))
         return None if crash is not None else answer
