@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.metabase.fake.check_dashboards import hidden_filters
 from tests.metabase.fake.checker import DECLARED, UNDOCUMENTED_KEYS
 from tests.metabase.fake.specification import ABSENT, documents, is_present
 from tests.metabase.visiting import (
@@ -354,18 +355,25 @@ def test_the_checker_finds_in_dashboards(visitor: Visitor, case: str) -> None:
 
 
 def test_a_filter_is_mapped_on_every_tab(visitor: Visitor) -> None:
-    card = visitor.filtered_card()
+    card, deaf = visitor.filtered_card(), visitor.card(name="Deaf")
     mappings = [mapping(one, card["id"], one) for one in ("channel", "day")]
     first = place(-1, card["id"], parameter_mappings=mappings, dashboard_tab_id=-1)
     second = place(-2, card["id"], parameter_mappings=mappings[:1], dashboard_tab_id=-2)
+    third = place(-3, deaf["id"], dashboard_tab_id=-3)
     body = {
         "parameters": [CHANNEL_FILTER, DAY_FILTER],
-        "tabs": TWO_TABS,
-        "dashcards": [first, second],
+        "tabs": [*TWO_TABS, {"id": -3, "name": "C"}],
+        "dashcards": [first, second, third],
     }
     visitor.put(f"/api/dashboard/{visitor.dashboard()['id']}", body)
     assert visitor.fake.findings == [
-        "dashboard 'Owner': filter 'day' is not mapped to anything on tab 'B'"
+        "dashboard 'Owner': filter 'day' is not mapped to 'day' of 'Spend'"
+    ]
+    # Where no card could listen the server does not show the filter.
+    assert hidden_filters(visitor.fake.state) == [
+        ("Owner", "B", "day"),
+        ("Owner", "C", "channel"),
+        ("Owner", "C", "day"),
     ]
 
 

@@ -155,17 +155,58 @@ def _types(state: State, what: str, parameter: Row, tag: Row) -> Iterator[str]:
 
 
 def _filters_on_tabs(state: State, board: Row, places: list[Row]) -> Iterator[str]:
-    """A filter that nothing on a tab listens to is not shown there."""
-    tabs = {t["id"]: t["name"] for t in state.tabs.values() if t["dashboard_id"] == board["id"]}
-    for tab_id, name in (tabs or {None: None}).items():
-        here = [place for place in places if place["dashboard_tab_id"] == tab_id]
-        if not any(place["card_id"] is not None for place in here):
+    """A filter reaches every card that could listen to it, on every tab."""
+    for parameter in board["parameters"]:
+        reached = {
+            (place["id"], _tag_name(m))
+            for place in places
+            for m in place["parameter_mappings"]
+            if m.get("parameter_id") == parameter["id"]
+        }
+        if not reached:
+            yield f"filter {parameter['id']!r} is not mapped to anything"
             continue
-        mapped = {m.get("parameter_id") for place in here for m in place["parameter_mappings"]}
-        for parameter in board["parameters"]:
-            if parameter["id"] not in mapped:
-                where = "anything" if name is None else f"anything on tab {name!r}"
-                yield f"filter {parameter['id']!r} is not mapped to {where}"
+        known = {place["id"]: _field_filters(state, place) for place in places}
+        filtered = {known[place_id].get(name) for place_id, name in reached} - {None}
+        for place in places:
+            for name, field_id in known[place["id"]].items():
+                if field_id in filtered and not any(one[0] == place["id"] for one in reached):
+                    card = state.cards[place["card_id"]]["name"]
+                    yield f"filter {parameter['id']!r} is not mapped to {name!r} of {card!r}"
+
+
+def _tag_name(mapping: Row) -> Any:
+    target = mapping.get("target")
+    return target[1][-1] if isinstance(target, list) and isinstance(target[1], list) else None
+
+
+def _field_filters(state: State, place: Row) -> dict[str, int]:
+    """Return the column of each field filter of the card at a place."""
+    card = state.cards.get(place["card_id"] or 0)
+    tags = dataset_query.tags_of(card["dataset_query"]) if card is not None else {}
+    return {
+        name: tag["dimension"][2]
+        for name, tag in tags.items()
+        if tag.get("type") == "dimension" and isinstance(tag.get("dimension"), list)
+    }
+
+
+def hidden_filters(state: State) -> list[tuple[str, str, str]]:
+    """Return (dashboard, tab, filter) where nothing listens: Metabase does not show it there."""
+    hidden = []
+    for board in state.dashboards.values():
+        for tab in state.tabs.values():
+            if tab["dashboard_id"] != board["id"]:
+                continue
+            here = [d for d in state.dashcards.values() if d["dashboard_tab_id"] == tab["id"]]
+            mapped = {m.get("parameter_id") for place in here for m in place["parameter_mappings"]}
+            if any(place["card_id"] is not None for place in here):
+                hidden += [
+                    (board["name"], tab["name"], one["id"])
+                    for one in board["parameters"]
+                    if one["id"] not in mapped
+                ]
+    return hidden
 
 
 def link_findings(state: State) -> Iterator[str]:
