@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import functools
 import hashlib
 import itertools
 import os
@@ -39,6 +40,7 @@ from orchestration.lib.cards import (
     DashboardFile,
     Filter,
     Locale,
+    Piece,
     TextCard,
     bound_sql,
     check_against,
@@ -46,11 +48,13 @@ from orchestration.lib.cards import (
     read_dashboards,
 )
 from orchestration.lib.page_formats import Writer
-from orchestration.lib.page_views import Row, Scribe, View, view
+from orchestration.lib.page_views import Jump, Row, Scribe, Table, View, view
 from orchestration.lib.page_words import say
 
 DASHBOARDS = Path(__file__).resolve().parents[1] / "dashboards"
 _TEMPLATES = Path(__file__).resolve().parent / "page_templates"
+# The style of the menu's entry for the dashboard on show.
+_CURRENT = "color:var(--ink);font-weight:600;border-color:var(--accent)"
 # A page holds one rendering per choice; beyond this a filter belongs in Metabase.
 _MOST_VARIANTS = 24
 
@@ -101,9 +105,9 @@ class Variant:
 
 @dataclass(frozen=True)
 class Shown:
-    """A card in one language with all its variants."""
+    """A card, heading or note in one language, with all its variants."""
 
-    card: Card
+    card: Piece
     anchor: str
     place: str
     variants: tuple[Variant, ...]
@@ -129,6 +133,7 @@ class Section:
     """A dashboard in one language."""
 
     anchor: str
+    name: str
     title: str
     description: str
     methodology: str
@@ -173,7 +178,12 @@ def render_page(
     finally:
         connection.close()
     _write(out, html)
-    shown = [card for section in pages[0][1] for card in _cards_of(section)]
+    shown = [
+        piece
+        for section in pages[0][1]
+        for piece in _pieces_of(section)
+        if isinstance(piece.card, CardBase)
+    ]
     empty = tuple(
         one.anchor.split("-", 1)[1].replace("-", "/", 1)
         for one in shown
@@ -219,7 +229,7 @@ def _locales(locale: str) -> tuple[Locale, ...]:
     return tuple(sorted(LOCALES, key=lambda one: one != locale))
 
 
-def _cards_of(section: Section) -> Iterator[Shown]:
+def _pieces_of(section: Section) -> Iterator[Shown]:
     yield from section.first
     for part in section.parts:
         yield from part.cards
@@ -234,6 +244,9 @@ class _Gathered:
     ) -> None:
         self._connection = connection
         self._rows: dict[str, list[Row]] = {}
+        # By dashboard and filter: the choices of the page, and filters that it leaves to Metabase.
+        self._offered: dict[tuple[str, str], list[str | None]] = {}
+        self._elsewhere: set[tuple[str, str]] = set()
         self.fresh_until: dt.datetime | None = self._first("rpt_owner_panel", "fresh_until_at")
         currency = generated_from.get("currency_code")
         currency = currency or self._first("rpt_owner_panel", "currency_code")
@@ -289,7 +302,8 @@ class _Gathered:
                 raise CardError([f"{file.where(card, 'sql')}: {message}; SQL: {sql}"]) from error
         return self._rows[sql]
 
-    def _values(self, file: DashboardFile, key: str, kind: Filter) -> list[str | None]:
+    def _found(self, file: DashboardFile, key: str) -> set[str]:
+        """Return every value that stands in the columns which a filter is bound to."""
         bindings = sorted(
             {card.filters[key] for card in file.dashboard.cards() if key in card.filters}
         )
@@ -301,18 +315,23 @@ class _Gathered:
                 f"where {column} is not null"
             ).fetchall()
             found |= {str(row[0]) for row in rows}
+        return found
+
+    def _offer(self, kind: Filter, found: set[str]) -> list[str | None]:
+        """Return the choices of a filter on the page; None stands for all."""
         newest_first = kind.kind != "category"
         named = [value for value in kind.values if value in found]
         others = sorted(found - set(named), reverse=newest_first)
         shown = [*named, *others][: kind.page_options]
         if kind.default is None:
-            return [None, *shown]
+            # A choice between everything and the one thing there is chooses nothing.
+            return [None, *shown] if len(found) > 1 else [None]
         return [*shown] if kind.default in shown else [kind.default, *shown]
 
     def _control(self, file: DashboardFile, key: str, writer: Writer) -> Control:
         kind = file.dashboard.filters[key]
         options = []
-        for index, value in enumerate(self._values(file, key, kind)):
+        for index, value in enumerate(self._offered[file.dashboard.name, key]):
             if value is None:
                 label = say(writer.locale, "all")
             elif value in kind.values:
@@ -327,7 +346,25 @@ class _Gathered:
     def sections(self, files: Sequence[DashboardFile], locale: Locale) -> list[Section]:
         """Return the dashboards in one language."""
         writer = self.writer.in_(locale)
+        for file in files:
+            for key, kind in file.dashboard.filters.items():
+                at = (file.dashboard.name, key)
+                if at not in self._offered:
+                    found = self._found(file, key)
+                    self._offered[at] = self._offer(kind, found) if kind.is_offered_by_page else []
+                    if len(found) > 1 and len(self._offered[at]) < 2:
+                        self._elsewhere.add(at)
         return [self._section(file, writer) for file in files]
+
+    def _jump(self, locale: Locale, target: str, passed: Mapping[str, str]) -> Jump:
+        """Return the place of a card and the choices to make there; what is not offered is not."""
+        dashboard = target.split("/", maxsplit=1)[0]
+        choices = [
+            f"{dashboard}-{key}-{offered.index(value)}"
+            for key, value in passed.items()
+            if value in (offered := self._offered.get((dashboard, key), []))
+        ]
+        return Jump(f"#{locale}-{target.replace('/', '-')}", " ".join(choices))
 
     def _section(self, file: DashboardFile, writer: Writer) -> Section:
         dashboard, locale = file.dashboard, writer.locale
@@ -344,8 +381,13 @@ class _Gathered:
         parts: list[Part] = []
         for tab in dashboard.tabs:
             by_tier: dict[str, list[Shown]] = {"first_screen": [], "body": [], "tap": []}
-            for card in sorted(tab.cards, key=lambda one: (one.layout.row, one.layout.column)):
-                by_tier[card.tier].append(self._shown(file, card, controls, writer))
+            for piece in sorted(tab.pieces, key=lambda one: (one.layout.row, one.layout.column)):
+                shown = (
+                    self._shown(file, piece, controls, writer)
+                    if isinstance(piece, CardBase)
+                    else _still(file, piece, writer.locale)
+                )
+                by_tier[piece.tier].append(shown)
             first.extend(by_tier["first_screen"])
             if by_tier["body"] or by_tier["tap"]:
                 parts.append(
@@ -358,6 +400,7 @@ class _Gathered:
         hosted = {control for shown in first for control in shown.controls}
         return Section(
             anchor=f"{locale}-{dashboard.name}",
+            name=dashboard.name,
             title=dashboard.title.in_(locale),
             description=dashboard.description.in_(locale),
             methodology=dashboard.methodology.in_(locale),
@@ -372,8 +415,17 @@ class _Gathered:
     def _shown(
         self, file: DashboardFile, card: Card, controls: Mapping[str, Control], writer: Writer
     ) -> Shown:
-        definition = self._definitions.get((card.metric or "", writer.locale))
-        scribe = Scribe(card, writer, definition)
+        scribe = Scribe(
+            card,
+            writer,
+            definition=self._definitions.get((card.metric or "", writer.locale)),
+            jumps=functools.partial(self._jump, writer.locale),
+            elsewhere=tuple(
+                kind.label.in_(writer.locale)
+                for key, kind in file.dashboard.filters.items()
+                if key in card.filters and (file.dashboard.name, key) in self._elsewhere
+            ),
+        )
         used = [controls[key] for key in card.filters if key in controls]
         choices = list(itertools.product(*(control.options for control in used)))
         if len(choices) > _MOST_VARIANTS:
@@ -405,6 +457,13 @@ class _Gathered:
             card=card, anchor=anchor, place="", variants=tuple(variants),
             controls=hosted if _is_caption(card) else (),
         )  # fmt: skip
+
+
+def _still(file: DashboardFile, piece: Piece, locale: Locale) -> Shown:
+    """Return a heading or note, which knows nothing of data and filters."""
+    seen = View(kind=piece.display, title=piece.title.in_(locale))
+    anchor = f"{locale}-{file.dashboard.name}-{piece.key}"
+    return Shown(card=piece, anchor=anchor, place="", variants=(Variant("", seen),))
 
 
 def _is_caption(card: Card) -> bool:
@@ -439,7 +498,10 @@ def _html(
     )
     environment.globals["say"] = say
     environment.globals["points"] = _points
-    styles = _tight((_TEMPLATES / "page.css").read_text(encoding="utf-8") + _rules(pages))
+    labels = _labels(pages)
+    environment.globals["labels"] = lambda table: labels[_headings(table)]
+    rules = _rules(pages) + _label_rules(labels)
+    styles = _tight((_TEMPLATES / "page.css").read_text(encoding="utf-8") + rules)
     script = _tight((_TEMPLATES / "page.js").read_text(encoding="utf-8"))
     origins = {locale: _origin(gathered.writer.in_(locale), generated_from) for locale, _ in pages}
     fresh = gathered.fresh_until
@@ -491,9 +553,10 @@ def _rules(pages: Sequence[tuple[Locale, Sequence[Section]]]) -> str:
     """
     wide: set[str] = set()
     filters: list[str] = []
+    current: list[str] = []
     for _, sections in pages:
         for section in sections:
-            for shown in _cards_of(section):
+            for shown in _pieces_of(section):
                 wide.update(shown.place.split())
             hosted = [control for shown in section.first for control in shown.controls]
             for control in (*section.controls, *hosted):
@@ -503,6 +566,12 @@ def _rules(pages: Sequence[tuple[Locale, Sequence[Section]]]) -> str:
                         f"#{section.anchor}:has(#{name}:checked) "
                         f".by-{control.key}:not(.{control.key}-{option.index}){{display:none}}"
                     )
+        name = sections[0].anchor
+        closed = f"#page-{name[:2]}:not(:has(.dash:target,.dash :target))"
+        current.append(f'{closed} .menu [href="#{name}"]')
+        for section in sections[1:]:
+            opened = f"#page-{name[:2]}:has(#{section.anchor}:target,#{section.anchor} :target)"
+            current.append(f'{opened} .menu [href="#{section.anchor}"]')
     makers = {
         "x": "grid-column-start:{}",
         "w": "grid-column-end:span {}",
@@ -515,9 +584,37 @@ def _rules(pages: Sequence[tuple[Locale, Sequence[Section]]]) -> str:
     )
     return (
         f"\n@media(min-width:60rem){{{places}}}\n"
-        f"@supports selector(:has(a)){{{''.join(filters)}}}\n"
+        f"@supports selector(:has(a)){{{''.join(filters)}{','.join(current)}{{{_CURRENT}}}}}\n"
         "@supports not selector(:has(a)){.not-first,.filters{display:none}}\n"
     )
+
+
+def _headings(table: Table) -> tuple[str, ...]:
+    return tuple(cell.text for cell in table.headings)
+
+
+def _labels(pages: Sequence[tuple[Locale, Sequence[Section]]]) -> dict[tuple[str, ...], str]:
+    """Return a class for each set of headings: on a phone every cell shows the name of its column.
+
+    As an attribute of each cell these names were a sixth of the page.
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for _, sections in pages:
+        for section in sections:
+            for shown in _pieces_of(section):
+                for variant in shown.variants:
+                    if variant.view.table is not None:
+                        found.setdefault(_headings(variant.view.table), f"c{len(found)}")
+    return found
+
+
+def _label_rules(labels: Mapping[tuple[str, ...], str]) -> str:
+    rules = []
+    for headings, name in labels.items():
+        for at, text in enumerate(headings[1:], start=2):
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+            rules.append(f'.{name} td:nth-child({at})::before{{content:"{quoted}"}}')
+    return f"@media(max-width:39.99rem){{{''.join(rules)}}}\n"
 
 
 def _hash(text: str) -> str:

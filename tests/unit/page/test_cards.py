@@ -72,7 +72,8 @@ def test_shipped_dashboards_hold_against_the_contracts(
 ) -> None:
     files = check_dashboards(DASHBOARDS, companies("empty"))
     assert [file.dashboard.name for file in files] == [
-        "owner", "funnel", "channels", "rejections", "data_trust",
+        "owner", "funnel", "speed", "hand_over", "rejections", "channels", "leaks", "sales_reps",
+        "invoices", "data_trust",
     ]  # fmt: skip
 
 

@@ -74,8 +74,10 @@ def test_page_is_well_formed_and_light(page: Page, company: str) -> None:
     reader = read(html)
     assert not reader.open
     assert summary.size_bytes == len(html.encode())
-    assert summary.size_bytes < 400_000
-    assert summary.card_count == 27
+    assert summary.size_bytes < 600_000
+    assert summary.card_count == sum(
+        1 for file in read_dashboards(DASHBOARDS) for _ in file.dashboard.cards()
+    )
     ids = [given["id"] for _, given in reader.tags if "id" in given]
     assert len(ids) == len(set(ids))
 
@@ -153,7 +155,8 @@ def test_both_languages_are_whole(page: Page) -> None:
                 assert card.title.ru in russian, card.key
                 assert card.title.en in english, card.key
     # Names of products, files and values to type are the same in every language.
-    allowed = {"amoCRM", "Google", "Telegram", "stage_map", "sales_plans", "open", "lost"}
+    allowed = {"amoCRM", "Google", "Telegram", "stage_map", "sales_plans", "open", "lost",
+               "Metabase"}  # fmt: skip
     assert set(re.findall(r"[A-Za-z][A-Za-z_]{3,}", russian)) <= allowed
     # What a company calls its stages, reasons and deals stays in its own language.
     from_data = "|".join(
@@ -291,7 +294,7 @@ def test_earned_without_costs_is_called_after_ads(page: Page) -> None:
 
 
 def test_leaks_are_named_on_the_first_screen(page: Page) -> None:
-    said = text_of(page()[0], "ru").split("Воронка и этапы")[0]
+    said = text_of(page()[0], "ru").split("Все разделы")[0]
     assert "Где теряется больше всего людей" in said
     assert "Взято в работу" in said
     assert "Квалификация" in said
