@@ -26,7 +26,8 @@ _WINDOWS = frozenset(
 _SCALARS = frozenset(
     {"abs", "ceil", "floor", "sign", "trunc", "sqrt", "ln", "exp", "nullif", "coalesce", "greatest",
      "least", "lower", "upper", "trim", "ltrim", "rtrim", "length", "position", "replace",
-     "substring", "left", "right", "concat", "reverse", "split_part", "date_trunc", "date_part"}
+     "substring", "left", "right", "concat", "reverse", "split_part", "date_trunc", "date_part",
+     "timezone"}  # `at time zone`: a day of the company is not a day of UTC
 )  # fmt: skip
 ALLOWED_FUNCTIONS = _OPERATORS | _AGGREGATES | _WINDOWS | _SCALARS
 
