@@ -7,11 +7,13 @@ rows/s; ADBC's driver 199,000; DuckDB's CSV writer through a pipe 141,000 (`make
 
 import re
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
 import psycopg
+import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import sql
 
@@ -136,12 +138,24 @@ def copy_rows(
     encoder = ArrowToPostgresBinaryEncoder(reader.schema)
     statement = sql.SQL("copy {} from stdin (format binary, freeze)").format(target)
     with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy:
+        # The next batch is read and encoded while the server takes this one.
+        with cursor.copy(statement) as copy, ThreadPoolExecutor(1) as ahead:
             copy.write(encoder.write_header())
-            for batch in reader:
-                copy.write(encoder.write_batch(batch))
+            coming = ahead.submit(_next_encoded, reader, encoder)
+            while (encoded := coming.result()) is not None:
+                coming = ahead.submit(_next_encoded, reader, encoder)
+                copy.write(encoded)
             copy.write(encoder.finish())
         return cursor.rowcount
+
+
+def _next_encoded(
+    reader: pa.RecordBatchReader, encoder: ArrowToPostgresBinaryEncoder
+) -> bytes | None:
+    try:
+        return encoder.write_batch(reader.read_next_batch())
+    except StopIteration:
+        return None
 
 
 def comment_statements(

@@ -15,30 +15,10 @@ from orchestration.lib.errors import PostgresError, PublishError
 from orchestration.lib.postgres_connection import metabase_details
 from orchestration.lib.postgres_serving import MartDescriptions, PostgresServing, schema_of
 from tests.postgres.cluster import Cluster, Database
-from tests.postgres.readers import NOTHING_SAID, QUESTION, ROWS, Watch, reading, write_build
+from tests.postgres.kills import number_shown, publish, schemas
+from tests.postgres.readers import NOTHING_SAID, ROWS, Watch, reading, write_build
 
 MakeServing = Callable[..., PostgresServing]
-
-
-def publish(serving: PostgresServing, folder: Path, number: int) -> None:
-    """Publish build `number` as a refresh does, keeping the one before."""
-    file = write_build(folder / f"{number}.duckdb", number)
-    serving.load(file, f"run-{number}", NOTHING_SAID)
-    serving.switch(f"run-{number}")
-    assert serving.tidy([f"run-{number - 1}"]) == []
-
-
-def schemas(database: Database) -> set[str]:
-    with database.connect() as connection:
-        rows = connection.execute("select nspname from pg_namespace where nspname like 'marts%'")
-        return {str(name) for (name,) in rows.fetchall()}
-
-
-def number_shown(database: Database) -> int:
-    with database.as_reader().connect() as connection:
-        row = connection.execute(QUESTION.format("marts.", "marts.")).fetchone()
-    assert row is not None and row[0] == row[1] == row[2] == row[3] and row[4] == ROWS
-    return int(row[0])
 
 
 def test_eight_readers_see_old_or_new_never_an_error_never_the_old_after_the_switch(
