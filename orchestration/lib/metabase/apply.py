@@ -53,6 +53,7 @@ from orchestration.lib.metabase.wire import (
     FoundDashboard,
     Names,
     Raw,
+    Values,
     card_body,
     card_found,
     card_wanted,
@@ -139,6 +140,7 @@ class Applier:
         if instance.database is not None and self.sync(int(instance.database["id"])):
             instance, todo = self._read()
         self._content(todo)
+        self._adopt(instance, todo)
         return self.applied
 
     def _read(self) -> tuple[Instance, Plan]:
@@ -309,9 +311,6 @@ class Applier:
         for dashboard in unfinished:
             # It leads to tabs that had no id when it was filled.
             self._put_dashboard(dashboard, found[dashboard.key], names)
-        for dashboard in self.desired.dashboards:
-            if dashboard.key in found:
-                self._remember_parts(dashboard.key, found[dashboard.key])
         return names
 
     def _put_dashboard(
@@ -348,12 +347,11 @@ class Applier:
         return is_complete, live
 
     def _remember_parts(self, key: str, found: FoundDashboard) -> None:
-        """Keep the ids of tabs and places, also of a dashboard that needed no request."""
+        """Keep the ids of tabs and places of a dashboard that needed no request."""
         known = self.state.remembered("dashboard", key)
         parts = {"tabs": dict(found.tab_ids), "dashcards": dict(found.dashcard_ids)}
-        if known is not None and known.parts != parts:
+        if known is not None and not known.parts:
             known.parts = parts
-            self.state.save()
 
     def _labels(self, todo: Plan) -> None:
         tables = {one.table: one for one in self.desired.tables}
@@ -382,6 +380,47 @@ class Applier:
             self._done(action)
         if count:
             self.state.save()
+
+    def _adopt(self, instance: Instance, todo: Plan) -> None:
+        """Remember what was found as wanted by its marker or name, the memory having been lost."""
+        names = todo.names
+
+        def keep(kind: str, key: str, raw: Raw, wanted: Values, found: Values) -> None:
+            if self.state.remembered(kind, key) is None:
+                self.state.remember(kind, key, raw, wanted, found, is_saved=False)
+
+        if instance.collection is not None:
+            found = collection_found(instance.collection)
+            keep("collection", ROOT_COLLECTION, instance.collection, found, found)
+        for kind, key, one in (
+            ("database", ROOT_COLLECTION, instance.database),
+            ("group", "owners", instance.group),
+        ):
+            if one is not None:
+                keep(kind, key, one, {}, {})
+        for card in self.desired.cards:
+            if card.key in instance.cards:
+                raw = instance.cards[card.key]
+                keep("card", card.key, raw, card_wanted(card), card_found(raw, names))
+        for dashboard in self.desired.dashboards:
+            live = todo.found.get(dashboard.key)
+            if live is not None:
+                raw = instance.dashboards[dashboard.key]
+                keep("dashboard", dashboard.key, raw, dashboard_wanted(dashboard), live.values)
+                self._remember_parts(dashboard.key, live)
+        for table in self.desired.tables:
+            if table.table in instance.tables:
+                place = instance.tables[table.table]
+                wanted = table_wanted(table)
+                keep("table", table.table, {"id": place.id}, wanted, _parts(place.raw, wanted))
+        for one_field in self.desired.fields:
+            table_found = instance.tables.get(one_field.table)
+            column = table_found.columns.get(one_field.column) if table_found else None
+            if column is not None:
+                wanted = field_wanted(one_field, names)
+                key = f"{one_field.table}.{one_field.column}"
+                keep("field", key, {"id": column.id}, wanted, _parts(column.raw, wanted))
+        self.state.save()
 
     def _compare(
         self,
@@ -414,6 +453,10 @@ class Applier:
                 self._compare("dashboard", f"{key}, {name}", value, live, _REWRITABLE)
             else:
                 self._compare("dashboard", key, {name: value}, {name: live}, _REWRITABLE)
+
+
+def _parts(raw: Raw, wanted: Values) -> Values:
+    return {name: raw.get(name) for name in wanted}
 
 
 _BODY_KEYS: Mapping[str, tuple[str, ...]] = {
