@@ -26,7 +26,7 @@ def differences(
         for card in file.dashboard.cards():
             if not isinstance(card, CardBase):
                 continue
-            for choice in _choices(card, published):
+            for choice in _choices(file, card, published):
                 where = f"{file.dashboard.name}/{card.key} {choice or ''}".rstrip()
                 query = bound_sql(card, choice)
                 expected = published.execute(query)
@@ -44,8 +44,12 @@ def differences(
                 yield from (f"{where}: {text}" for text in _unlike(names, rows, cursor.fetchall()))
 
 
-def _choices(card: CardBase, published: duckdb.DuckDBPyConnection) -> list[dict[str, str]]:
-    """Return no choice, and one value of every filter that has any."""
+def _choices(
+    file: DashboardFile, card: CardBase, published: duckdb.DuckDBPyConnection
+) -> list[dict[str, str]]:
+    """Return what is chosen at first, and the commonest value of every filter."""
+    filters = file.dashboard.filters
+    at_first = {name: filters[name].default or "" for name in card.filters if filters[name].default}
     chosen = {}
     for name, binding in card.filters.items():
         table, column = binding.split(".")
@@ -55,7 +59,7 @@ def _choices(card: CardBase, published: duckdb.DuckDBPyConnection) -> list[dict[
         ).fetchone()
         if row is not None:
             chosen[name] = str(row[0])
-    return [{}, chosen] if chosen else [{}]
+    return [at_first, chosen] if chosen != at_first else [at_first]
 
 
 def _unlike(names: Sequence[str], rows: Sequence[Row], found: Sequence[Row]) -> Iterator[str]:
