@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from orchestration.lib.metabase.errors import MetabaseStateError
 
 _FORMAT = 1
@@ -97,7 +99,9 @@ class MetabaseState:
             "served_file": self.served_file,
             "objects": {name: vars(one) for name, one in sorted(self.objects.items())},
         }
-        write_atomically(self.path, json.dumps(content, indent=1, ensure_ascii=False), 0o644)
+        # Written after every request: json's indented writer took half of an apply's own time.
+        text = orjson.dumps(content, option=orjson.OPT_INDENT_2).decode()
+        write_atomically(self.path, text, 0o644)
 
     def remembered(self, kind: str, key: str) -> Remembered | None:
         """Return what is remembered of an object."""
