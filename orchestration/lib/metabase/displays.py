@@ -158,19 +158,20 @@ def query(sql: str, outputs: Sequence[Output], tail: str = "", source: str = "")
     return f"select\n{columns}\nfrom {read}" + (f"\n{tail}" if tail else "")
 
 
-def _outputs(company: Company, card: CardBase, names: Iterable[str] | None = None) -> list[Output]:
-    """Return the columns of a card, then those a tap needs."""
-    chosen = list(card.columns if names is None else names)
-    chosen.sort(key=lambda name: card.columns[name].tier == "tap")
-    found = [
-        Output(
-            name,
-            expression(company, card.columns[name], name),
-            column_settings(company, card.columns[name]),
-        )
-        for name in chosen
-    ]
-    return found + list(_behind(card, chosen))
+def _outputs(
+    company: Company, card: CardBase, names: Iterable[str] | None = None, *, taps: bool = True
+) -> list[Output]:
+    """Return columns of a card, by default all; with `taps` then those that a tap needs."""
+    chosen = list(names or sorted(card.columns, key=lambda name: card.columns[name].tier == "tap"))
+    found = []
+    for name in chosen:
+        column = card.columns[name]
+        settings = column_settings(company, column)
+        if taps and column.link is not None:
+            address = passed_name(card, column.link)
+            settings |= {"view_as": "link", "link_url": f"{{{{{address}}}}}"}
+        found.append(Output(name, expression(company, column, name), settings))
+    return found + (list(_behind(card, chosen)) if taps else [])
 
 
 def _behind(card: CardBase, names: Sequence[str]) -> Iterator[Output]:
@@ -254,12 +255,12 @@ def _merged(made: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(company: Company, card: NumberCard) -> Shown:
     if card.previous is None:
-        outputs = _outputs(company, card, [card.value])
+        outputs = _outputs(company, card, [card.value], taps=False)
         tail = f"order by answer.{identifier(card.period)} desc nulls last\nlimit 1"
         sql = query(card.sql, outputs, tail)
         return Shown("scalar", sql, tuple(outputs), _settings(outputs, scalar__field=card.value))
     # A trend takes its one date for the axis, and compares the last row.
-    outputs = _outputs(company, card, [card.period, card.value, card.previous])
+    outputs = _outputs(company, card, [card.period, card.value, card.previous], taps=False)
     settings = _settings(
         outputs,
         scalar__field=card.value,
@@ -307,7 +308,7 @@ def _headline(company: Company, card: HeadlineCard) -> Shown:
     formats: dict[str, Format] = {name: one.format for name, one in card.metrics.items()}
     usual = _as_float(card.previous)
     outputs = [
-        *_outputs(company, card, [card.metric_column, card.period]),
+        *_outputs(company, card, [card.metric_column, card.period], taps=False),
         _text_output(company, columns[card.value], card.value, card.metric_column, formats),
         _text_output(company, columns[card.previous], card.previous, card.metric_column, formats),
         _percent_output(
@@ -336,14 +337,14 @@ def _progress(company: Company, card: ProgressCard) -> Shown:
     columns = card.columns
     done = f"{_as_float(card.value)} / nullif({_as_float(card.goal)}, 0)"
     outputs = [
-        *_outputs(company, card, [card.label]),
+        *_outputs(company, card, [card.label], taps=False),
         *(
             _text_output(company, columns[name], name, card.label, card.formats)
             for name in (card.value, card.goal)
         ),
         _percent_output(company, _free("done_ratio", columns), _DONE, done, show_mini_bar=True),
         _text_output(company, columns[card.forecast], card.forecast, card.label, card.formats),
-        *_outputs(company, card, [card.elapsed, card.period]),
+        *_outputs(company, card, [card.elapsed, card.period], taps=False),
     ]
     sql = query(card.sql, outputs)
     return Shown("table", sql, tuple(outputs), _table_settings(company, card, outputs))
@@ -351,7 +352,7 @@ def _progress(company: Company, card: ProgressCard) -> Shown:
 
 def _text(company: Company, card: TextCard) -> Shown:
     if len(card.columns) == 1:
-        outputs = _outputs(company, card)
+        outputs = _outputs(company, card, taps=False)
         sql = query(card.sql, outputs, "limit 1")
         (name,) = card.columns
         return Shown("scalar", sql, tuple(outputs), _settings(outputs, scalar__field=name))
@@ -404,7 +405,7 @@ def _funnel(company: Company, card: FunnelCard) -> Shown:
 def _matrix(company: Company, card: MatrixCard) -> Shown:
     names = [card.row, card.column, card.value]
     # Three columns exactly: with more the browser does not pivot.
-    outputs = [output for output in _outputs(company, card, names) if not output.is_hidden]
+    outputs = _outputs(company, card, names, taps=False)
     tail = ""
     if card.columns[card.value].format in _ADDITIVE:
         # Two codes may share a word; of two values for one cell the browser would show one.

@@ -98,8 +98,6 @@ def column_settings(company: Company, column: Column) -> dict[str, Any]:
         found |= format_settings(company, column.format)
     if column.bar and column.format in NUMERIC_FORMATS - {"unit"}:
         found["show_mini_bar"] = True
-    if column.link is not None:
-        found |= {"view_as": "link", "link_url": f"{{{{{column.link}}}}}"}
     return found
 
 

@@ -512,6 +512,8 @@ def _virtual(display: str, text: str) -> dict[str, Any]:
 
 __all__ = [
     "FRESHNESS_KEY",
+    "FRESHNESS_PLACE",
+    "METHOD_PLACE",
     "columns_in_settings",
     "desired_state",
     "parameter_id",
