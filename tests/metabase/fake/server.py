@@ -26,6 +26,7 @@ from tests.metabase.fake.collections import Collections
 from tests.metabase.fake.dashboards import Dashboards
 from tests.metabase.fake.databases import Databases
 from tests.metabase.fake.dump import dump
+from tests.metabase.fake.groups import Groups
 from tests.metabase.fake.queries import Queries
 from tests.metabase.fake.specification import documents
 from tests.metabase.fake.state import Row, State
@@ -126,6 +127,7 @@ class FakeMetabase:
         self._stalls: dict[int, float] = {}
         self._routes = Routes()
         self.accounts = Accounts(self)
+        self.groups = Groups(self)
         self.databases = Databases(self)
         self.collections = Collections(self)
         self.queries = Queries(self)
@@ -134,6 +136,7 @@ class FakeMetabase:
         self.checker = Checker(self)
         for part in (
             self.accounts,
+            self.groups,
             self.databases,
             self.queries,
             self.collections,
