@@ -46,6 +46,7 @@ tested as (
         ) as customer_key,
         concluded.outcome,
         concluded.closed_at,
+        coalesce(concluded.is_service, false) as is_service,
         coalesce(
             translate(lower(deals.deal_name), ' 0123456789-_.,:;#№!()"/', '')
             in (
@@ -84,7 +85,7 @@ returning_deals as (
 
 ),
 
--- Tests and deleted deals are nobody's past. At equal times the end of a deal comes first.
+-- Tests, deleted deals and complaints are nobody's past. At equal times the end comes first.
 timeline as (
 
     select
@@ -93,7 +94,10 @@ timeline as (
         returning_deals.created_at as happened_at,
         1 as event_position,
         case
-            when not returning_deals.is_test and not returning_deals.is_deleted
+            when
+                not returning_deals.is_test
+                and not returning_deals.is_deleted
+                and not returning_deals.is_service
                 then returning_deals.created_at
         end as request_at,
         cast(null as timestamp) as lost_at,
@@ -124,6 +128,7 @@ timeline as (
         returning_deals.outcome in ('won', 'lost')
         and not returning_deals.is_test
         and not returning_deals.is_deleted
+        and not returning_deals.is_service
 
 ),
 
@@ -176,6 +181,7 @@ final as (
         tested.customer_key,
         case
             when tested.is_test then 'test'
+            when tested.is_service then 'service'
             when pasts.is_second_request then 'duplicate'
             when pasts.is_after_loss then 'continuation'
             when pasts.last_won_at is not null then 'repeat'

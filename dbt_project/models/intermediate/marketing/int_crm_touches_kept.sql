@@ -43,7 +43,7 @@ crm_touches as (
     where
         deal_channels.channel is not null
         and not deals.is_deleted
-        and deals_identified.deal_kind <> 'test'
+        and deals_identified.deal_kind not in ('test', 'service')
 
 ),
 

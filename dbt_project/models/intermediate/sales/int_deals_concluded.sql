@@ -71,6 +71,7 @@ last_moves as (
         moves.to_stage_key,
         coalesce(spans.stage_category, 'open') as to_stage_category,
         spans.pipeline_id as to_pipeline_id,
+        spans.pipeline_role in ('service', 'ignore') as is_in_service,
         moves.stated_outcome,
         moves.transitioned_at
     from moves
@@ -101,6 +102,19 @@ earlier_outcomes as (
         partition by moves.deal_key
         order by moves.transition_number desc
     ) = 1
+
+),
+
+-- Who asked in another pipeline first is a client whose deal went on to be served.
+came_from_elsewhere as (
+
+    select distinct moves.deal_key
+    from moves
+    inner join last_moves on moves.deal_key = last_moves.deal_key
+    inner join spans on moves.to_span_number = spans.span_number
+    where
+        last_moves.is_in_service
+        and spans.pipeline_role not in ('service', 'ignore')
 
 ),
 
@@ -159,12 +173,15 @@ concluded as (
         entries.is_left_truncated,
         coalesce(second_stages.is_mid_funnel_stage, false)
             as is_second_stage_mid_funnel,
+        coalesce(last_moves.is_in_service, false)
+        and came_from_elsewhere.deal_key is null as is_service,
         accounts.observed_until_at
     from deals
     inner join last_moves on deals.deal_key = last_moves.deal_key
     inner join entries on deals.deal_key = entries.deal_key
     left join second_stages on deals.deal_key = second_stages.deal_key
     left join earlier_outcomes on deals.deal_key = earlier_outcomes.deal_key
+    left join came_from_elsewhere on deals.deal_key = came_from_elsewhere.deal_key
     left join known_categories
         on last_moves.to_stage_key = known_categories.stage_key
     left join accounts
@@ -208,6 +225,7 @@ final as (
         coalesce(dated.closed_at < dated.created_at, false)
             as is_closed_before_created,
         dated.is_left_truncated,
+        dated.is_service,
         -- Where the log begins late, the first stage known is not the first stage.
         case
             when dated.is_left_truncated then false

@@ -95,6 +95,7 @@ deal_counts as (
         count(*) filter (where step = 'repeat') as repeat_count,
         count(*) filter (where step = 'continuation') as continuation_count,
         count(*) filter (where step = 'duplicate') as duplicate_count,
+        count(*) filter (where step = 'service') as service_count,
         count(*) filter (where step = 'test') as test_count,
         count(*) filter (where step = 'deleted') as deleted_count
     from placed
@@ -141,6 +142,7 @@ counted as (
         coalesce(deal_counts.repeat_count, 0) as repeat_count,
         coalesce(deal_counts.continuation_count, 0) as continuation_count,
         coalesce(deal_counts.duplicate_count, 0) as duplicate_count,
+        coalesce(deal_counts.service_count, 0) as service_count,
         coalesce(deal_counts.test_count, 0) as test_count,
         coalesce(deal_counts.deleted_count, 0) as deleted_count,
         coalesce(person_counts.people_count, 0) as people_count,
@@ -165,6 +167,7 @@ counted as (
     ("repeat", "new_count + repeat_count - requesting_count", "repeat_count"),
     ("continuation", "continuation_count - continuing_count", "continuation_count"),
     ("duplicate", "duplicate_count - duplicated_count", "duplicate_count"),
+    ("service", "service_count", "service_count"),
     ("test", "test_count", "test_count"),
     ("deleted", "deleted_count", "deleted_count"),
     ("people", "people_count", "new_count"),

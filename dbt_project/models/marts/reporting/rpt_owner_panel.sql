@@ -3,7 +3,7 @@ with deals as (
     select * from {{ ref("dim_deals") }}
     where
         not is_deleted
-        and deal_kind <> 'test'
+        and deal_kind not in ('test', 'service')
 
 ),
 

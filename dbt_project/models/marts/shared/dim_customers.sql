@@ -49,7 +49,9 @@ deal_facts as (
         deals_identified.customer_key,
         min(
             case
-                when not deals.is_deleted and deals_identified.deal_kind <> 'test'
+                when
+                    not deals.is_deleted
+                    and deals_identified.deal_kind not in ('test', 'service')
                     then deals.created_at
             end
         ) as first_lead_at,
@@ -58,7 +60,7 @@ deal_facts as (
                 when
                     concluded.outcome = 'won'
                     and not deals.is_deleted
-                    and deals_identified.deal_kind <> 'test'
+                    and deals_identified.deal_kind not in ('test', 'service')
                     then 1
             end
         ) as order_count
