@@ -29,18 +29,24 @@ def wanted(settings: Settings) -> DesiredState:
     from orchestration.lib.cards import read_dashboards
     from orchestration.lib.dbt_manifest import read_manifest
     from orchestration.lib.metabase.publishing import without_unknown_columns
-    from orchestration.lib.metabase.rendering import desired_state, published_company
+    from orchestration.lib.metabase.rendering import (
+        desired_state,
+        published_company,
+        published_values,
+    )
 
     serve = ServeFolder(settings.home.serve_dir)
     current = serve.state().current
     if current is None:
         raise PublishError("Nothing is published yet; run `voronka refresh` first.")
     file = serve.path_of(current)
+    dashboards = read_dashboards(DASHBOARDS_DIR)
     desired = desired_state(
-        read_dashboards(DASHBOARDS_DIR),
+        dashboards,
         read_manifest(settings.home),
         settings.locale,
         company=published_company(file, settings.locale),
+        values=published_values(file, dashboards),
     )
     return without_unknown_columns(desired, published_columns(file))
 

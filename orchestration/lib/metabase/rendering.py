@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ where state <> 'not_connected'
     and period_start_date = (select max(period_start_date) from marts.rpt_owner_panel)"""
 
 _METHOD_WIDTH = 18
+# Longer lists are searched by typing; Metabase does that with the column itself.
+_MOST_OFFERED = 100
 # What fits into one column of the grid on one line, and a line's share of a row, both on the safe
 # side: a text card that is too low gets a bar to scroll.
 _SIGNS_PER_COLUMN = 6
@@ -96,12 +98,48 @@ def published_company(serve_file: Path, locale: str) -> Company:
     return Company("en" if locale == "en" else "ru", currency, zone or "UTC")
 
 
+def published_values(
+    serve_file: Path, dashboards: Sequence[DashboardFile]
+) -> dict[str, tuple[str, ...]]:
+    """Return the values that stand in the columns of filters which have words for them.
+
+    Args:
+        serve_file: A published file.
+        dashboards: The dashboard files.
+
+    Returns:
+        "table.column" to its values in order; a column with more than a list can hold is left out.
+    """
+    bindings = {
+        binding
+        for file in dashboards
+        for card in file.dashboard.cards()
+        for name, binding in card.filters.items()
+        if file.dashboard.filters[name].kind == "category" and file.dashboard.filters[name].values
+    }
+    found: dict[str, tuple[str, ...]] = {}
+    connection = open_serve_file(serve_file)
+    try:
+        for binding in sorted(bindings):
+            table, column = binding.split(".")
+            rows = connection.execute(
+                f"select distinct {column} from marts.{table} where {column} is not null "
+                f"order by 1 limit {_MOST_OFFERED + 1}"
+            ).fetchall()
+            if len(rows) <= _MOST_OFFERED:
+                found[binding] = tuple(str(row[0]) for row in rows)
+    finally:
+        connection.close()
+    return found
+
+
 def desired_state(
     dashboards: Sequence[DashboardFile],
     manifest: Mapping[str, Any],
     locale: str,
     *,
     company: Company | None = None,
+    values: Mapping[str, Sequence[str]] | None = None,
 ) -> DesiredState:
     """Return all that shall be ours in an instance.
 
@@ -110,6 +148,8 @@ def desired_state(
         manifest: The dbt manifest, for the names and meaning of tables and columns.
         locale: "ru" or "en"; everything is in one language, as Metabase has no second.
         company: Currency and clock; by default sums go without a sign and moments are in UTC.
+        values: What stands in the columns of filters (`published_values`). Metabase lists values
+            of a column by their codes; given these, filters offer them by their words.
 
     Returns:
         The state.
@@ -119,8 +159,7 @@ def desired_state(
     """
     known = company or Company()
     known = Company("en" if locale == "en" else "ru", known.currency_code, known.time_zone)
-    rendering = _Rendering(known, dashboards, manifest)
-    return rendering.state()
+    return _Rendering(known, dashboards, manifest, values or {}).state()
 
 
 def columns_in_settings(settings: Mapping[str, Any]) -> set[str]:
@@ -168,12 +207,20 @@ def parameter_id(dashboard: str, name: str) -> str:
 
 class _Rendering:
     def __init__(
-        self, company: Company, files: Sequence[DashboardFile], manifest: Mapping[str, Any]
+        self,
+        company: Company,
+        files: Sequence[DashboardFile],
+        manifest: Mapping[str, Any],
+        values: Mapping[str, Sequence[str]],
     ) -> None:
         self.company = company
         self.files = {file.dashboard.name: file for file in files}
         self.manifest = manifest
         self.types = contract_types(manifest)
+        self.closed = {
+            f"{table}.{column}": found for (table, column), found in categories(manifest).items()
+        }
+        self.values = values
         self.shown: dict[str, Shown] = {}
 
     def state(self) -> DesiredState:
@@ -289,11 +336,11 @@ class _Rendering:
         )
 
     def _parameters(self, file: DashboardFile) -> Iterator[DesiredParameter]:
-        bound = {
-            name: card.filters[name] for card in file.dashboard.cards() for name in card.filters
-        }
         for name, kind in file.dashboard.filters.items():
-            if name not in bound:
+            bindings = {
+                card.filters[name] for card in file.dashboard.cards() if name in card.filters
+            }
+            if not bindings:
                 continue
             yield DesiredParameter(
                 id=parameter_id(file.dashboard.name, name),
@@ -304,20 +351,29 @@ class _Rendering:
                 # A filter that always holds a value chooses between grains: week or month.
                 is_multi_select=kind.default is None and kind.kind == "category",
                 is_required=kind.default is not None,
-                values=self._offered(kind, bound[name]),
+                values=self._offered(kind, bindings),
             )
 
-    def _offered(self, kind: Filter, binding: str) -> tuple[tuple[str, str], ...]:
-        """Return the words of a closed set of values; other sets are read from the data."""
-        table, column = binding.split(".")
-        closed = categories(self.manifest).get((table, column))
-        if kind.kind != "category" or closed is None or not kind.values:
+    def _offered(self, kind: Filter, bindings: Collection[str]) -> tuple[tuple[str, str], ...]:
+        """Return the values of a filter with their words; without words Metabase lists the codes.
+
+        A closed set is offered whole, so the list does not change with the data.
+        """
+        if kind.kind != "category" or not kind.values:
             return ()
-        named = [value for value in kind.values if value in closed]
-        ordered = [*named, *(value for value in closed if value not in kind.values)]
+        found: set[str] = set()
+        for binding in bindings:
+            known = self.closed.get(binding, self.values.get(binding))
+            if known is None:
+                return ()
+            found.update(known)
+        if kind.default is not None:
+            found.add(kind.default)
+        named = [value for value in kind.values if value in found]
+        others = sorted(found - set(named))
         return tuple(
             (value, self.company.say(kind.values[value]) if value in kind.values else value)
-            for value in ordered
+            for value in (*named, *others)
         )
 
     def _head(self, file: DashboardFile, tab_key: str | None) -> list[DesiredDashcard]:
@@ -518,4 +574,5 @@ __all__ = [
     "desired_state",
     "parameter_id",
     "published_company",
+    "published_values",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from orchestration.lib.metabase.rendering import (
     METHOD_PLACE,
     columns_in_settings,
     desired_state,
+    published_values,
 )
 from tests.unit.metabase.files import COMPANY, DEALS, PANEL, REASONS, both, card, column, file_of
 
@@ -176,6 +179,25 @@ def test_filter_with_a_default_always_holds_one_value_of_its_closed_set(
     assert parameter.values == (("week", "Week (ру)"), ("month", "Month (ру)"))
     (tag,) = got.card("small/panel").tags
     assert (tag.default, tag.is_required) == (["week"], True)
+
+
+def test_filter_offers_the_values_in_the_data_by_their_words(
+    marts_manifest: dict[str, Any], serve_file: Callable[[str], Path]
+) -> None:
+    words = {"x": both("Nobody has it"), "vk_ads": both("VK ads")}
+    filters = {"channel": {"label": both("Channel"), "values": words}}
+    sql = REASONS + "\nwhere true [[and {{channel}}]]"
+    one = card("why", "table", sql, BY_REASON, filters={"channel": "rpt_rejection_matrix.channel"})
+    file = file_of([one], filters=filters)
+    values = published_values(serve_file("full"), [file])
+    got = desired_state([file], marts_manifest, "ru", company=COMPANY, values=values)
+    (parameter,) = board(got).parameters
+    assert parameter.values[0] == ("vk_ads", "VK ads (ру)")
+    assert ("organic", "organic") in parameter.values
+    assert "x" not in dict(parameter.values)
+    # Without the data nobody knows them all, and Metabase lists the column.
+    (parameter,) = board(state(file, manifest=marts_manifest)).parameters
+    assert parameter.values == ()
 
 
 def test_range_of_days_takes_every_kind_of_range(marts_manifest: dict[str, Any]) -> None:
