@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import decimal
+import fnmatch
 import math
 import os
 import shutil
@@ -303,6 +304,9 @@ class PostgresPool:
             "password": details.get("password"),
             "connect_timeout": 5,
         }
+        self._filter = details.get("schema-filters-type") or "all"
+        patterns = str(details.get("schema-filters-patterns") or "").split(",")
+        self._patterns = [pattern.strip() for pattern in patterns if pattern.strip()]
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(POOL_SIZE)
         self._is_closed = False
@@ -360,16 +364,24 @@ class PostgresPool:
         return Result(tuple(columns), shown, len(rows) > limit)
 
     def tables(self) -> list[Table]:
-        """Return all tables the role may read."""
+        """Return all tables the role may read, of the schemas the details let through."""
         with self._borrowed() as connection:
             rows = connection.execute(
-                "select c.table_schema, c.table_name, c.column_name, c.data_type,"
-                " col_description(format('%I.%I', c.table_schema, c.table_name)::regclass,"
-                " c.ordinal_position::int) from information_schema.columns as c"
-                " where c.table_schema not in ('information_schema', 'pg_catalog')"
-                " order by c.table_schema, c.table_name, c.ordinal_position"
+                "select n.nspname, c.relname, a.attname, format_type(a.atttypid, null),"
+                " col_description(c.oid, a.attnum) from pg_attribute as a"
+                " join pg_class as c on c.oid = a.attrelid"
+                " join pg_namespace as n on n.oid = c.relnamespace"
+                " where a.attnum > 0 and not a.attisdropped and c.relkind in ('r', 'p', 'v', 'm')"
+                " and n.nspname <> 'information_schema' and n.nspname not like 'pg!_%' escape '!'"
+                " and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select')"
+                " order by n.nspname, c.relname, a.attnum"
             ).fetchall()
-        return gathered(rows, {}, lambda kind: _POSTGRES_TYPES.get(kind, "type/*"))
+        shown = [row for row in rows if self._is_shown(row[0])]
+        return gathered(shown, {}, lambda kind: _POSTGRES_TYPES.get(kind, "type/*"))
+
+    def _is_shown(self, schema: str) -> bool:
+        is_named = any(fnmatch.fnmatchcase(schema, pattern) for pattern in self._patterns)
+        return self._filter == "all" or is_named == (self._filter == "inclusion")
 
     def close(self) -> None:
         """Close idle connections now and busy ones when they come back."""
