@@ -10,7 +10,9 @@ import duckdb
 import yaml
 
 from orchestration.lib.cards.published import check_against
-from orchestration.lib.cards.schema import DashboardFile
+from orchestration.lib.cards.schema import (
+    DashboardFile,
+)
 from orchestration.lib.cards.sql import tables_read
 from orchestration.lib.serving import MARTS_SCHEMA
 

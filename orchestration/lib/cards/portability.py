@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestration.lib.cards.schema import CardBase
+from orchestration.lib.cards.schema import (
+    CardBase,
+)
 from orchestration.lib.cards.sql import bound_sql, nodes, parsed
 
 _OPERATORS = frozenset({"+", "-", "*", "/", "%", "||", "~~", "!~~", "~~*", "!~~*"})

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.lib.cards.reading import read_dashboards
-from orchestration.lib.cards.schema import (
+from orchestration.lib.cards.parts import (
     NUMERIC_FORMATS,
     TIME_FORMATS,
     CardError,
     Column,
+)
+from orchestration.lib.cards.reading import read_dashboards
+from orchestration.lib.cards.schema import (
     DashboardFile,
 )
 from orchestration.lib.cards.sql import bound_sql

@@ -9,25 +9,27 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from orchestration.lib.cards.portability import portability_findings
-from orchestration.lib.cards.schema import (
+from orchestration.lib.cards.parts import (
     GRID_COLUMNS,
     VOCABULARY,
+    CardError,
+    Column,
+    Filter,
+    Layout,
+    Localised,
+    MetabaseOverride,
+)
+from orchestration.lib.cards.portability import portability_findings
+from orchestration.lib.cards.schema import (
     Card,
     CardBase,
-    CardError,
     ChartCard,
-    Column,
     Dashboard,
     DashboardFile,
-    Filter,
     FunnelCard,
     HeadingCard,
     HeadlineCard,
-    Layout,
-    Localised,
     MatrixCard,
-    MetabaseOverride,
     NoteCard,
     NumberCard,
     Owner,

@@ -28,12 +28,9 @@ def wanted(settings: Settings) -> DesiredState:
     """
     from orchestration.lib.cards import read_dashboards
     from orchestration.lib.dbt_manifest import read_manifest
+    from orchestration.lib.metabase.published import published_company, published_values
     from orchestration.lib.metabase.publishing import without_unknown_columns
-    from orchestration.lib.metabase.rendering import (
-        desired_state,
-        published_company,
-        published_values,
-    )
+    from orchestration.lib.metabase.rendering import desired_state
 
     serve = ServeFolder(settings.home.serve_dir)
     current = serve.state().current

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from orchestration.lib.cards import (
@@ -17,12 +16,10 @@ from orchestration.lib.cards import (
     DashboardFile,
     Filter,
     HeadingCard,
-    Layout,
     Localised,
     NoteCard,
     Piece,
     Tab,
-    open_serve_file,
 )
 from orchestration.lib.cards.contracts import contract_types
 from orchestration.lib.metabase.desired import (
@@ -45,6 +42,7 @@ from orchestration.lib.metabase.formats import (
     expression,
 )
 from orchestration.lib.metabase.metadata import categories, field_metadata, table_metadata
+from orchestration.lib.metabase.places import markdown, places, text_rows, virtual
 
 COLLECTION = Localised(en="Voronka", ru="Воронка")
 _COLLECTION_DESCRIPTION = Localised(
@@ -69,68 +67,6 @@ where state <> 'not_connected'
     and period_start_date = (select max(period_start_date) from marts.rpt_owner_panel)"""
 
 _METHOD_WIDTH = 18
-# Longer lists are searched by typing; Metabase does that with the column itself.
-_MOST_OFFERED = 100
-# What fits into one column of the grid on one line, and a line's share of a row, both on the safe
-# side: a text card that is too low gets a bar to scroll.
-_SIGNS_PER_COLUMN = 6
-_LINES_PER_ROW = 2
-
-
-def published_company(serve_file: Path, locale: str) -> Company:
-    """Return in which language, currency and zone the published numbers are to be written.
-
-    Args:
-        serve_file: A published file.
-        locale: "ru" or "en".
-
-    Returns:
-        The company; without a currency and in UTC where the owner's panel is empty.
-    """
-    connection = open_serve_file(serve_file)
-    try:
-        row = connection.execute(
-            "select max(currency_code), max(time_zone) from marts.rpt_owner_panel"
-        ).fetchone()
-    finally:
-        connection.close()
-    currency, zone = row or (None, None)
-    return Company("en" if locale == "en" else "ru", currency, zone or "UTC")
-
-
-def published_values(
-    serve_file: Path, dashboards: Sequence[DashboardFile]
-) -> dict[str, tuple[str, ...]]:
-    """Return the values that stand in the columns of filters which have words for them.
-
-    Args:
-        serve_file: A published file.
-        dashboards: The dashboard files.
-
-    Returns:
-        "table.column" to its values in order; a column with more than a list can hold is left out.
-    """
-    bindings = {
-        binding
-        for file in dashboards
-        for card in file.dashboard.cards()
-        for name, binding in card.filters.items()
-        if file.dashboard.filters[name].kind == "category" and file.dashboard.filters[name].values
-    }
-    found: dict[str, tuple[str, ...]] = {}
-    connection = open_serve_file(serve_file)
-    try:
-        for binding in sorted(bindings):
-            table, column = binding.split(".")
-            rows = connection.execute(
-                f"select distinct {column} from marts.{table} where {column} is not null "
-                f"order by 1 limit {_MOST_OFFERED + 1}"
-            ).fetchall()
-            if len(rows) <= _MOST_OFFERED:
-                found[binding] = tuple(str(row[0]) for row in rows)
-    finally:
-        connection.close()
-    return found
 
 
 def desired_state(
@@ -379,14 +315,14 @@ class _Rendering:
     def _head(self, file: DashboardFile, tab_key: str | None) -> list[DesiredDashcard]:
         """Return the method and the freshness, which open every dashboard."""
         dashboard, say = file.dashboard, self.company.say
-        method = f"**{_markdown(say(_METHOD))}.** {_markdown(say(dashboard.methodology))}"
-        owner = f"{_markdown(say(_ANSWERS))}: {_markdown(say(dashboard.owner.name))}."
+        method = f"**{markdown(say(_METHOD))}.** {markdown(say(dashboard.methodology))}"
+        owner = f"{markdown(say(_ANSWERS))}: {markdown(say(dashboard.owner.name))}."
         width = _METHOD_WIDTH if self._has_freshness else GRID_COLUMNS
-        height = max(3, 1 + _lines(say(dashboard.methodology), width))
+        height = max(3, 1 + text_rows(say(dashboard.methodology), width))
         head = [
             DesiredDashcard(
                 key=METHOD_PLACE, card_key=None, tab_key=tab_key, row=0, column=0, width=width,
-                height=height, settings=_virtual("text", f"{method}\n\n{owner}"),
+                height=height, settings=virtual("text", f"{method}\n\n{owner}"),
             )
         ]  # fmt: skip
         if self._has_freshness:
@@ -401,10 +337,10 @@ class _Rendering:
     def _tab(
         self, file: DashboardFile, tab: Tab, tab_key: str | None, top: int
     ) -> Iterator[DesiredDashcard]:
-        places = _places(
+        boxes = places(
             [(piece.layout, self._least_height(file, piece)) for piece in tab.pieces], top
         )
-        for piece, place in zip(tab.pieces, places, strict=True):
+        for piece, place in zip(tab.pieces, boxes, strict=True):
             card_key = None
             mappings: tuple[tuple[str, str], ...] = ()
             if isinstance(piece, CardBase):
@@ -422,7 +358,7 @@ class _Rendering:
         if isinstance(piece, CardBase):
             return self.shown[f"{file.dashboard.name}/{piece.key}"].least_height
         if isinstance(piece, NoteCard):
-            return 1 + _lines(self.company.say(piece.text), piece.layout.width)
+            return 1 + text_rows(self.company.say(piece.text), piece.layout.width)
         return 1
 
     def _place_settings(self, file: DashboardFile, piece: Piece) -> dict[str, Any]:
@@ -430,10 +366,10 @@ class _Rendering:
         match piece:
             case HeadingCard():
                 # A heading is shown as it is: no Markdown, and a line has no end to escape.
-                return _virtual("heading", say(piece.title))
+                return virtual("heading", say(piece.title))
             case NoteCard():
-                text = f"**{_markdown(say(piece.title))}**\n\n{_markdown(say(piece.text))}"
-                return _virtual("text", text)
+                text = f"**{markdown(say(piece.title))}**\n\n{markdown(say(piece.text))}"
+                return virtual("text", text)
             case _:
                 return self._clicks(file, piece)
 
@@ -514,58 +450,6 @@ def _default(kind: Filter) -> Any:
     return [kind.default] if kind.kind == "category" else kind.default
 
 
-def _places(pieces: Sequence[tuple[Layout, int]], top: int) -> list[Layout]:
-    """Return where pieces stand when each is as high as its display needs.
-
-    Args:
-        pieces: Place in the file and least height.
-        top: Rows already taken above.
-
-    Returns:
-        Places in the same order; what stood below a piece still does, so nothing overlaps.
-    """
-    order = sorted(range(len(pieces)), key=lambda at: pieces[at][0].row)
-    rows: dict[int, int] = {}
-    ends: list[tuple[int, int]] = []
-    for at in order:
-        box, least = pieces[at]
-        if box.row not in rows:
-            pushed = max((end for old_end, end in ends if old_end <= box.row), default=0)
-            rows[box.row] = max(box.row + top, pushed)
-        ends.append((box.row + box.height, rows[box.row] + max(box.height, least)))
-    return [
-        box.model_copy(update={"row": rows[box.row], "height": max(box.height, least)})
-        for box, least in pieces
-    ]
-
-
-def _lines(text: str, width: int) -> int:
-    """Return how many grid rows a text takes on a card of `width` columns."""
-    lines = -(-len(text) // (width * _SIGNS_PER_COLUMN))
-    return -(-lines // _LINES_PER_ROW)
-
-
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!<>|~&])")
-
-
-def _markdown(text: str) -> str:
-    """Return `text` so that Markdown shows it as it stands: no link, no markup, no HTML."""
-    return _MARKDOWN.sub(r"\\\1", text)
-
-
-def _virtual(display: str, text: str) -> dict[str, Any]:
-    return {
-        "virtual_card": {
-            "name": None,
-            "display": display,
-            "visualization_settings": {},
-            "dataset_query": {},
-            "archived": False,
-        },
-        "text": text,
-    }
-
-
 __all__ = [
     "FRESHNESS_KEY",
     "FRESHNESS_PLACE",
@@ -573,6 +457,4 @@ __all__ = [
     "columns_in_settings",
     "desired_state",
     "parameter_id",
-    "published_company",
-    "published_values",
 ]

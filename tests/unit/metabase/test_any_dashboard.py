@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from orchestration.lib.cards import DashboardFile
-from orchestration.lib.cards.schema import (
+from orchestration.lib.cards.parts import (
     NUMERIC_FORMATS,
     TIME_FORMATS,
     Format,

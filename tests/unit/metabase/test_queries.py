@@ -10,7 +10,9 @@ import duckdb
 import pytest
 
 from orchestration.lib.cards import DashboardFile, Format, bound_sql
-from orchestration.lib.cards.schema import Column
+from orchestration.lib.cards.parts import (
+    Column,
+)
 from orchestration.lib.metabase.displays import shown
 from orchestration.lib.metabase.formats import (
     Company,

@@ -11,13 +11,13 @@ import pytest
 
 from orchestration.lib.cards import CardError, DashboardFile
 from orchestration.lib.metabase.desired import DesiredDashboard, DesiredDashcard, DesiredState
+from orchestration.lib.metabase.published import published_values
 from orchestration.lib.metabase.rendering import (
     FRESHNESS_KEY,
     FRESHNESS_PLACE,
     METHOD_PLACE,
     columns_in_settings,
     desired_state,
-    published_values,
 )
 from tests.unit.metabase.files import COMPANY, DEALS, PANEL, REASONS, both, card, column, file_of
 
