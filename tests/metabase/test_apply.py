@@ -469,18 +469,18 @@ def test_rights_are_sent_again_when_somebody_saved_between(company, monkeypatch)
     fake = company.fake
     ours = row(company, "collection", "Voronka")["id"]
     fake.state.collection_graph[ALL_USERS][ours] = "write"
-    real, late = fake.accounts.put_collection_graph, []
+    real, late = fake.handle, []
 
-    def put(call):
-        if not late:
-            late.append(True)
-            fake.state.collection_revision += 1
-        return real(call)
+    def handle(call, raw):
+        if (call.method, call.path) == ("PUT", "/api/collection/graph"):
+            late.append(call.path)
+            fake.state.collection_revision += len(late) == 1
+        return real(call, raw)
 
-    fake._routes.add("PUT", "/api/collection/graph", put)
-    monkeypatch.setattr(fake.accounts, "put_collection_graph", put)
+    monkeypatch.setattr(fake, "handle", handle)
     company.showing().publish()
     assert fake.state.collection_graph[ALL_USERS].get(ours, "none") == "none"
+    assert len(late) == 2
 
 
 def test_database_of_another_home_under_our_name_is_refused_and_its_key_kept(company, tmp_path):

@@ -9,7 +9,8 @@ from orchestration.lib.metabase.plan import MISSING, Action, Change, Plan, diffe
 from orchestration.lib.metabase.plan_text import WORDS, plan_text
 from orchestration.lib.metabase.state import MetabaseState, Remembered, digests
 from orchestration.lib.metabase.target import Target
-from orchestration.lib.metabase.wire import Names, canonical, card_body, card_found, card_wanted
+from orchestration.lib.metabase.wire import Names, canonical
+from orchestration.lib.metabase.wire_cards import card_body, card_found, card_wanted
 from tests.metabase.desired_states import CAME, STATE, TOTAL
 
 TARGET = Target(

@@ -49,14 +49,10 @@ from orchestration.lib.metabase.plan import (
 )
 from orchestration.lib.metabase.state import MetabaseState
 from orchestration.lib.metabase.target import Target
-from orchestration.lib.metabase.wire import (
+from orchestration.lib.metabase.wire import Names, Raw, Values
+from orchestration.lib.metabase.wire_cards import card_body, card_found, card_wanted
+from orchestration.lib.metabase.wire_dashboards import (
     FoundDashboard,
-    Names,
-    Raw,
-    Values,
-    card_body,
-    card_found,
-    card_wanted,
     dashboard_body,
     dashboard_found,
     dashboard_wanted,

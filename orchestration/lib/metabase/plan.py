@@ -23,13 +23,10 @@ from orchestration.lib.metabase.instance import ALL_USERS, Foreign, Instance, de
 from orchestration.lib.metabase.permissions import PermissionChange, permission_changes
 from orchestration.lib.metabase.state import MetabaseState, Remembered, digest
 from orchestration.lib.metabase.target import Target
-from orchestration.lib.metabase.wire import (
+from orchestration.lib.metabase.wire import Names, Raw, Values
+from orchestration.lib.metabase.wire_cards import card_found, card_wanted
+from orchestration.lib.metabase.wire_dashboards import (
     FoundDashboard,
-    Names,
-    Raw,
-    Values,
-    card_found,
-    card_wanted,
     dashboard_found,
     dashboard_wanted,
 )
