@@ -122,6 +122,10 @@ def found(visitor: Visitor) -> str:
     return "\n".join(visitor.fake.end_findings())
 
 
+def column(name: str) -> str:
+    return json.dumps(["name", name], separators=(",", ":"))
+
+
 def filtered(visitor: Visitor, sql: str = FILTERED_SQL, **tags: Body) -> None:
     query = visitor.query(sql, **tags)
     visitor.ask("POST", "/api/card", visitor.card_body(dataset_query=query))
@@ -159,15 +163,13 @@ CARDS: dict[str, tuple[Callable[[Visitor], object], str]] = {
     ),
     "formatted column": (
         lambda v: v.card(
-            visualization_settings={"column_settings": {json.dumps(["name", "x"]): {"decimals": 0}}}
+            visualization_settings={"column_settings": {column("x"): {"decimals": 0}}}
         ),
         "column_settings names 'x'",
     ),
     "format": (
         lambda v: v.card(
-            visualization_settings={
-                "column_settings": {json.dumps(["name", "spend"]): {"digits": 0}}
-            }
+            visualization_settings={"column_settings": {column("spend"): {"digits": 0}}}
         ),
         "know no 'digits'",
     ),
@@ -175,13 +177,17 @@ CARDS: dict[str, tuple[Callable[[Visitor], object], str]] = {
         lambda v: v.card(visualization_settings={"column_settings": {"spend": {}}}),
         "is not JSON",
     ),
+    "column key with spaces": (
+        lambda v: v.card(
+            visualization_settings={"column_settings": {'["name", "spend"]': {"decimals": 0}}}
+        ),
+        "not written as the browser writes it",
+    ),
     "link": (
         lambda v: v.card(
             display="table",
             visualization_settings={
-                "column_settings": {
-                    json.dumps(["name", "spend"]): {"view_as": "link", "link_url": "x/{{id}}"}
-                }
+                "column_settings": {column("spend"): {"view_as": "link", "link_url": "x/{{id}}"}}
             },
         ),
         "the link of spend names 'id'",

@@ -177,6 +177,15 @@ def test_the_collection_graph_omits_none_and_put_changes_what_is_sent(visitor: V
     assert changed["groups"]["2"][str(collection)] == "write"
 
 
+def test_the_data_graph_does_not_mention_the_least_right(visitor: Visitor) -> None:
+    graph = visitor.get("/api/permissions/graph")
+    database = str(visitor.database_id)
+    assert graph["groups"]["1"][database]["create-queries"] == "query-builder-and-native"
+    graph["groups"] = {"1": {database: {"create-queries": "no"}}}
+    changed = visitor.put("/api/permissions/graph", graph)
+    assert "create-queries" not in changed["groups"]["1"][database]
+
+
 def test_view_data_cannot_be_restricted_without_paying(visitor: Visitor) -> None:
     graph = visitor.get("/api/permissions/graph")
     graph["groups"] = {"1": {str(visitor.database_id): {"view-data": "blocked"}}}

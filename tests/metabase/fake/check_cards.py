@@ -283,10 +283,14 @@ def settings_findings(holder: Row, card: Row) -> Iterator[str]:
         yield f"settings: {path} was not resolved"
     for key, value in (settings.get("column_settings") or {}).items():
         try:
-            kind, *_ = json.loads(key)
+            parsed = json.loads(key)
+            kind, *_ = parsed
         except ValueError:
             yield f"column_settings: {key!r} is not JSON"
             continue
+        # The browser looks a column up by the text its own JSON writer makes.
+        if key != json.dumps(parsed, separators=(",", ":"), ensure_ascii=False):
+            yield f"column_settings: {key!r} is not written as the browser writes it"
         if kind not in {"name", "ref"}:
             yield f"column_settings: {key!r} names no column"
         for one in value:

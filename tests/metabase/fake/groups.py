@@ -140,8 +140,13 @@ class Groups:
         }
         groups: dict[str, Any] = {}
         for group_id in state.groups:
+            # The least right is not mentioned: no `create-queries` means "no".
             rights = {
-                str(database): dict(full) if group_id == ADMINISTRATORS else dict(values)
+                str(database): {
+                    key: value
+                    for key, value in (full if group_id == ADMINISTRATORS else values).items()
+                    if value != "no"
+                }
                 for database, values in self._rights_of(group_id).items()
             }
             groups[str(group_id)] = rights
