@@ -48,8 +48,12 @@ MESSAGES: Mapping[str, Mapping[str, str]] = {
         "en": "The build of {published_at} UTC is served; the page is written anew.",
     },
     "metabase_labels": {
-        "ru": "Подписаны колонки: {count}",
-        "en": "Columns labelled: {count}",
+        "ru": "Подписаны таблицы и колонки: {count}",
+        "en": "Tables and columns labelled: {count}",
+    },
+    "metabase_waiting": {
+        "ru": "Metabase {url} ещё не отвечает; жду до {seconds} с",
+        "en": "Metabase {url} does not answer yet; waiting up to {seconds} s",
     },
     "metabase_rewritten": {
         "ru": "Metabase хранит по-своему, это не ошибка: {count} ({what})",

@@ -226,6 +226,37 @@ def test_drift_by_hand_is_reported_as_such_and_put_right(company, kind, name, ed
     assert ids_of(company.fake) == ids
 
 
+def test_collection_thrown_away_by_hand_comes_back_with_all_that_was_in_it(company):
+    ids = ids_of(company.fake)
+    number = row(company, "collection", "Voronka")["id"]
+    company.client().put(f"/api/collection/{number}", {"archived": True})
+    assert changes(company)[("root", "archived")] == "hand"
+    company.showing().publish()
+    assert company.plan().is_empty
+    assert ids_of(company.fake) == ids
+
+
+def test_card_deleted_by_hand_is_made_anew_and_nothing_else(company):
+    client, ids = company.client(), ids_of(company.fake)
+    client.delete(f"/api/card/{row(company, 'card', 'Came')['id']}")
+    assert ("card", "create", "owner/came") in actions(company)
+    company.showing().publish()
+    assert company.plan().is_empty
+    assert {kind: len(some) for kind, some in ids_of(company.fake).items()} == {
+        kind: len(some) for kind, some in ids.items()
+    }
+    assert set(ids["dashboards"]) == set(ids_of(company.fake)["dashboards"])
+
+
+def test_database_deleted_by_hand_is_made_anew_with_its_cards(company):
+    client = company.client()
+    client.delete(f"/api/database/{row(company, 'database', 'Voronka')['id']}")
+    company.showing().publish()
+    assert company.plan().is_empty
+    names = sorted(one["name"] for one in company.fake.state.cards.values())
+    assert names == ["Came", "Deals", "Total"]
+
+
 def dashcard_of(company, card_name):
     number = row(company, "card", card_name)["id"]
     return next(one for one in company.fake.state.dashcards.values() if one["card_id"] == number)

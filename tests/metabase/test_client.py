@@ -206,6 +206,18 @@ def test_password_file_of_the_user_is_not_sent_along(monkeypatch, tmp_path):
     assert "Authorization" not in script.seen[0][2]
 
 
+def test_proxy_of_the_environment_never_sees_the_key_of_this_machines_metabase(monkeypatch):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with server(FINE) as proxy, server(FINE) as script:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy.url)
+        a_client(script.url).get("/api/a")
+        assert (len(script.seen), proxy.seen) == (1, [])
+        a_client("http://metabase.test:3000").get("/api/a")
+        assert len(proxy.seen) == 1
+
+
 def test_key_is_in_no_error_and_no_repr():
     quoting = (400, {}, f"the key {KEY} and mb_anotherkeyofsomebody= do not fit")
     with server(quoting) as script, pytest.raises(MetabaseError) as caught:

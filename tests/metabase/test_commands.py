@@ -48,7 +48,7 @@ def test_from_nothing_to_everything_and_then_nothing_to_do(company, voronka):
     code, out, err = voronka("metabase", "apply")
     assert (code, err) == (0, "")
     assert "+ card owner/came 'Came': create" in out
-    assert "Columns labelled: 4" in out
+    assert "Tables and columns labelled: 6" in out
     assert "3 cards proved" in out
     assert voronka("metabase", "plan")[1] == "Metabase is as the files say; nothing to do.\n"
     code, out, _ = voronka("metabase", "doctor")
@@ -67,6 +67,22 @@ def test_secrets_are_in_no_output_no_request_address_and_no_memory(company, voro
         assert secret not in out
         assert not [one for one in company.fake.requests if secret in one.path]
     assert "metabase.password = ***" in out
+
+
+def test_instance_that_is_starting_is_waited_for_and_the_person_told(company, voronka, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    company.fake.start_slowly(9)
+    code, out, _ = voronka("metabase", "apply")
+    assert code == 0
+    assert out.count("does not answer yet; waiting up to 180 s") == 1
+
+
+def test_release_whose_queries_have_another_form_is_left_alone(company, voronka):
+    company.fake.tag = "v0.56.9"
+    code, _, err = voronka("metabase", "apply")
+    assert code == 1
+    assert "too old; the oldest that works is v0.57" in err
+    assert company.mutations() == []
 
 
 def test_failing_card_ends_the_command_with_its_name_sql_and_code(company, voronka, monkeypatch):

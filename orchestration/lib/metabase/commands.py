@@ -12,11 +12,12 @@ from orchestration.lib.messages import say
 from orchestration.lib.metabase.desired import DesiredState
 from orchestration.lib.metabase.plan_text import action_lines
 from orchestration.lib.metabase.publishing import Showing, Shown, published_columns
-from orchestration.lib.metabase.setup import metabase_url
+from orchestration.lib.metabase.setup import START_SECONDS, metabase_url
 from orchestration.lib.progress import console
 from orchestration.lib.serving import PublishedFile, ServeFolder
 
 Tell = Callable[[str], None]
+_LABELLED = frozenset({"table", "field"})
 
 
 def wanted(settings: Settings) -> DesiredState:
@@ -72,7 +73,10 @@ def show(settings: Settings, tell: Tell) -> Shown:
     showing = _showing(settings)
     # Labels come by the hundred and are counted, not told.
     showing.tell = lambda action: (
-        None if action.kind == "field" else tell("\n".join(action_lines(action, locale)))
+        None if action.kind in _LABELLED else tell("\n".join(action_lines(action, locale)))
+    )
+    showing.tell_waiting = lambda: tell(
+        say(locale, "metabase_waiting", url=showing.client.url, seconds=f"{START_SECONDS:.0f}")
     )
     return showing.publish()
 
@@ -95,7 +99,7 @@ def summary(shown: Shown, locale: str) -> list[str]:
     """Return what a publish to Metabase did, as lines for a person."""
     applied = shown.applied
     lines = []
-    labels = sum(action.kind == "field" for action in applied.actions)
+    labels = sum(action.kind in _LABELLED for action in applied.actions)
     if labels:
         lines.append(say(locale, "metabase_labels", count=labels))
     if applied.rewritten:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ingest.config import METABASE, Settings, read_service_secret
 from orchestration.lib.doctor import Examined
-from orchestration.lib.metabase.client import MetabaseClient
+from orchestration.lib.metabase.client import LOOPBACK, MetabaseClient
 from orchestration.lib.metabase.desired import DesiredDashboard, DesiredState
 from orchestration.lib.metabase.errors import (
     MetabaseError,
@@ -18,23 +18,27 @@ from orchestration.lib.metabase.errors import (
     MetabaseQueryError,
     shown,
 )
-from orchestration.lib.metabase.instance import Instance, details_of, find_database, read_front
+from orchestration.lib.metabase.instance import (
+    Instance,
+    Version,
+    details_of,
+    find_database,
+    read_front,
+)
 from orchestration.lib.metabase.plan import Plan
 from orchestration.lib.metabase.publishing import (
     Showing,
     published_columns,
     verify_cards,
 )
-from orchestration.lib.metabase.setup import connect, metabase_url
+from orchestration.lib.metabase.setup import OLDEST_VERSION, connect, metabase_url
 from orchestration.lib.metabase.state import MetabaseState, schema_hash
 from orchestration.lib.metabase.target import DUCKDB, Target, target_of
+from orchestration.lib.metabase.versions import DUCKDB_DRIVER_VERSION, METABASE_VERSION
 from orchestration.lib.metabase.wire import Raw
 from orchestration.lib.serving import ServeFolder
 
-# Below, queries come back in another form; above, nobody has tried yet.
-OLDEST_VERSION = 57
-NEWEST_VERSION = 63
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+NEWEST_VERSION = Version.parse(METABASE_VERSION).major or 0
 
 
 def examine_briefly(settings: Settings) -> Iterator[Examined]:
@@ -97,7 +101,7 @@ def _reachable(settings: Settings, client: MetabaseClient) -> Iterator[Examined]
     milliseconds = 1000 * (time.monotonic() - started)
     yield Examined("ok", f"{client.url} answers in {milliseconds:.0f} ms")
     parts = urlsplit(client.url)
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         yield Examined(
             "note",
             "the key travels unencrypted",
@@ -113,13 +117,14 @@ def _version(front: Instance) -> Examined:
         return Examined(
             "PROBLEM",
             f"Metabase {tag} is too old",
-            f"Install v0.{NEWEST_VERSION}; the oldest that works is v0.{OLDEST_VERSION}",
+            f"Install {METABASE_VERSION}; the oldest that works is v0.{OLDEST_VERSION}",
         )
     if major > NEWEST_VERSION:
         return Examined(
             "note",
             f"Metabase {tag} is newer than v0.{NEWEST_VERSION}, the newest this was tested against",
-            "Look at the findings below before you rely on it",
+            f"Tested is {METABASE_VERSION} with DuckDB driver {DUCKDB_DRIVER_VERSION}; look at the"
+            " findings below before you rely on it",
         )
     return Examined("ok", f"Metabase {tag}")
 

@@ -40,6 +40,7 @@ from orchestration.lib.metabase.setup import (
     connect,
     ensure_set_up,
     metabase_url,
+    refuse_old,
     wait_until_healthy,
 )
 from orchestration.lib.metabase.state import MetabaseState, schema_hash
@@ -98,6 +99,7 @@ class Showing:
         desired: What the dashboard files and the models want.
         serve: The folder of published files.
         tell: Receives each action done.
+        tell_waiting: Called once when the instance is still starting.
         sleep: Waits.
     """
 
@@ -105,6 +107,7 @@ class Showing:
     desired: DesiredState
     serve: ServeFolder
     tell: Callable[[Action], None] = lambda _: None
+    tell_waiting: Callable[[], None] = lambda: None
     sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
@@ -154,7 +157,8 @@ class Showing:
         file = self.serve.path_of(current)
         target = target_of(self.settings, current.file_name)
         state = self.state()
-        wait_until_healthy(self.client, sleep=self.sleep)
+        wait_until_healthy(self.client, sleep=self.sleep, tell_waiting=self.tell_waiting)
+        refuse_old(self.client)
         client = ensure_set_up(self.settings, self.client, state, target)
         before = self._shown_file(find_database(client, state, target))
         self._hold(before, target.file_name)

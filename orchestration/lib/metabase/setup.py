@@ -27,9 +27,12 @@ from orchestration.lib.metabase.errors import (
 from orchestration.lib.metabase.instance import ADMINISTRATORS, find_database, read_front
 from orchestration.lib.metabase.state import MetabaseState, write_atomically
 from orchestration.lib.metabase.target import Target
+from orchestration.lib.metabase.versions import METABASE_VERSION
 
 # A container on a small machine needs a minute or two until it listens.
 START_SECONDS = 180.0
+# Queries got the form we write in v0.57.
+OLDEST_VERSION = 57
 _SECONDS_BETWEEN_LOOKS = 2.0
 _FIRST_NAME = "Voronka"
 
@@ -51,13 +54,21 @@ def wait_until_healthy(
     client: MetabaseClient,
     seconds: float = START_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
+    tell_waiting: Callable[[], None] = lambda: None,
 ) -> None:
     """Wait until an instance that is starting answers.
+
+    Args:
+        client: With or without credentials.
+        seconds: How long.
+        sleep: Waits.
+        tell_waiting: Called once, when there is something to wait for.
 
     Raises:
         MetabaseUnreachableError: It did not in time.
     """
     deadline = time.monotonic() + seconds
+    is_told = False
     while True:
         try:
             answer = client.get("/api/health")
@@ -71,7 +82,24 @@ def wait_until_healthy(
                 raise MetabaseUnreachableError(
                     f"Metabase at {client.url} does not become healthy; look at its log."
                 )
+        if not is_told:
+            tell_waiting()
+            is_told = True
         sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def refuse_old(client: MetabaseClient) -> None:
+    """Refuse a release whose queries have another form.
+
+    Raises:
+        MetabaseRefusedError: It is older than the oldest that works.
+    """
+    version = read_front(client).version
+    if version.major is not None and version.major < OLDEST_VERSION:
+        raise MetabaseRefusedError(
+            f"Metabase {shown(version.tag, 40)} at {client.url} is too old; the oldest that works "
+            f"is v0.{OLDEST_VERSION}, tested is {METABASE_VERSION}."
+        )
 
 
 def connect(settings: Settings, client: MetabaseClient) -> MetabaseClient | None:
