@@ -8,7 +8,6 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -32,6 +31,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Product:
     product = Product(tmp_path_factory.mktemp("metabase") / "home")
     product.run("demo", *SMALL_COMPANY)
     return product
+
+
+@pytest.fixture(scope="module")
+def desired(published: Product) -> DesiredState:
+    """Return what the dashboard files want."""
+    return wanted(load_settings({"VORONKA_HOME": str(published.home)}))
 
 
 @pytest.fixture
@@ -109,23 +114,26 @@ def changed(desired: DesiredState) -> DesiredState:
     return replace(desired, cards=tuple(cards), dashboards=tuple(boards))
 
 
-def test_after_any_death_the_next_apply_ends_alike(fake: FakeMetabase, settings: Settings) -> None:
-    crashes = crashes_of(fake, settings, wanted(settings))
+def test_after_any_death_the_next_apply_ends_alike(
+    fake: FakeMetabase, settings: Settings, desired: DesiredState
+) -> None:
+    crashes = crashes_of(fake, settings, desired)
     assert len(crashes.deaths) > 500
     all_lives(crashes, crashes.deaths)
 
 
-def test_without_memory_the_next_apply_ends_alike(fake: FakeMetabase, settings: Settings) -> None:
-    crashes = crashes_of(fake, settings, wanted(settings))
+def test_without_memory_the_next_apply_ends_alike(
+    fake: FakeMetabase, settings: Settings, desired: DesiredState
+) -> None:
+    crashes = crashes_of(fake, settings, desired)
     # Labels of columns hold nothing that could be made twice.
     deaths = [one for one in crashes.deaths if not one.asked.path.startswith("/api/field/")]
     all_lives(crashes, deaths, is_memory_lost=True)
 
 
 def test_after_any_death_of_a_change_the_next_apply_ends_alike(
-    fake: FakeMetabase, settings: Settings
+    fake: FakeMetabase, settings: Settings, desired: DesiredState
 ) -> None:
-    desired = wanted(settings)
     showing(settings, desired).publish()
     crashes = crashes_of(fake, settings, changed(desired))
     assert len(crashes.deaths) > 30
@@ -134,10 +142,9 @@ def test_after_any_death_of_a_change_the_next_apply_ends_alike(
 
 @pytest.mark.parametrize("number", [1, 3, 7, 20, 60, 85, 200])
 def test_a_killed_command_leaves_what_the_next_one_completes(
-    published: Product, settings: Settings, number: int, tmp_path: Path
+    published: Product, settings: Settings, desired: DesiredState, number: int
 ) -> None:
     """The same with a process of its own and kill -9, over sockets."""
-    desired = wanted(settings)
     with direct(FakeMetabase(sync_seconds=0)) as alone:
         showing(settings, desired).publish()
         undisturbed = alone.dump()
