@@ -82,12 +82,12 @@ def test_the_pace_is_what_the_answers_name(desk: Desk, make_client: MakeClient) 
     desk.change(requests_per_second=40)
     desk.vk = VkServer(firm(), desk.options)
     with make_client(requests_per_second=None) as client:
-        assert client._limiter.interval_seconds == pytest.approx(1 / (2 * 0.97))
+        assert client._limiter.interval_seconds == pytest.approx(1 / (2 * 0.965))
         client.count_plans()
-        assert client._limiter.interval_seconds == pytest.approx(1 / (40 * 0.97))
+        assert client._limiter.interval_seconds == pytest.approx(1 / (40 * 0.965))
     with make_client(requests_per_second=5.0) as client:
         client.count_plans()
-        assert client._limiter.interval_seconds == pytest.approx(1 / (5 * 0.97))
+        assert client._limiter.interval_seconds == pytest.approx(1 / (5 * 0.965))
 
 
 def test_the_allowed_rate_is_used_and_never_passed(desk: Desk, make_client: MakeClient) -> None:

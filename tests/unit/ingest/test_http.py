@@ -83,7 +83,7 @@ def test_turns_are_evenly_spaced() -> None:
         limiter.wait_for_turn()
         moments.append(time.now)
     gaps = [later - earlier for earlier, later in pairwise(moments)]
-    assert gaps == pytest.approx([1 / 7 / 0.97] * 14)
+    assert gaps == pytest.approx([1 / 7 / 0.965] * 14)
 
 
 def test_turns_that_wake_up_late_never_make_one_too_many_in_a_second() -> None:
@@ -98,7 +98,7 @@ def test_turns_that_wake_up_late_never_make_one_too_many_in_a_second() -> None:
     for _ in range(60):
         limiter.wait_for_turn()
         moments.append(time.now)
-    assert all(moments[n + 7] - moments[n] > 0.999_999 for n in range(len(moments) - 7))
+    assert all(moments[n + 7] - moments[n] >= 1.015 - 1e-6 for n in range(len(moments) - 7))
 
 
 def test_a_request_that_leaves_late_delays_the_one_that_would_be_too_many() -> None:
@@ -111,7 +111,7 @@ def test_a_request_that_leaves_late_delays_the_one_that_would_be_too_many() -> N
             time.now += 0.2
         limiter.note_sent()
         sent.append(time.now)
-    assert all(sent[n + 7] - sent[n] > 0.999_999 for n in range(len(sent) - 7))
+    assert all(sent[n + 7] - sent[n] >= 1.015 - 1e-6 for n in range(len(sent) - 7))
 
 
 def test_a_limit_of_ten_seconds_is_kept_over_ten_seconds() -> None:
@@ -121,7 +121,7 @@ def test_a_limit_of_ten_seconds_is_kept_over_ten_seconds() -> None:
     for _ in range(45):
         limiter.wait_for_turn()
         moments.append(time.now)
-    assert all(moments[n + 20] - moments[n] >= 10.0 for n in range(len(moments) - 20))
+    assert all(moments[n + 20] - moments[n] >= 10.15 - 1e-6 for n in range(len(moments) - 20))
     assert moments[40] <= 20 / 0.95
 
 
@@ -174,7 +174,7 @@ def test_the_pace_can_be_what_the_vendor_s_answers_name() -> None:
     limiter.wait_for_turn()
     limiter.slow_down(0.0)
     limiter.adopt(40.0)
-    assert limiter.interval_seconds == pytest.approx(2 / (40 * 0.97))
+    assert limiter.interval_seconds == pytest.approx(2 / (40 * 0.965))
     for _ in range(40):
         limiter.note_success()
     moments = []
@@ -182,7 +182,7 @@ def test_the_pace_can_be_what_the_vendor_s_answers_name() -> None:
         limiter.wait_for_turn()
         moments.append(time.now)
     assert moments[0] < 0.1
-    assert all(moments[n + 40] - moments[n] > 0.999_999 for n in range(50))
+    assert all(moments[n + 40] - moments[n] >= 1.015 - 1e-6 for n in range(50))
     assert 89 / (moments[-1] - moments[0]) > 0.95 * 40
     limiter.adopt(1.0)
     limiter.wait_for_turn()
