@@ -137,7 +137,7 @@ def _driver(settings: Settings, client: MetabaseClient) -> Examined:
     if engine in engines:
         return Examined("ok", f"it can open {engine}")
     remedy = (
-        "Put the DuckDB driver into its plugins folder (README, "Metabase"), or set "
+        "Put the DuckDB driver into its plugins folder (see README), or set "
         "VORONKA_SERVING=postgres"
         if engine == DUCKDB
         else "Check the installation of Metabase"
