@@ -13,7 +13,7 @@ import httpx
 from tests.metabase.fake import FakeMetabase
 
 READERS = 8
-_PAUSE_SECONDS = 0.02
+_PAUSE_SECONDS = 0.05
 
 
 @dataclass
