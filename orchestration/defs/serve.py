@@ -10,7 +10,6 @@ from orchestration.defs.load import WRITER_POOL
 from orchestration.defs.resources import RefreshRun
 from orchestration.lib.dbt_manifest import expected_marts, read_manifest
 from orchestration.lib.dlt_assets import OWNER
-from orchestration.lib.metabase.commands import show_build
 from orchestration.lib.publishing import publish_marts, write_page
 
 
@@ -83,6 +82,9 @@ def metabase_dashboards(settings: Settings) -> list[AssetsDefinition]:
         context: AssetExecutionContext, refresh_run: RefreshRun
     ) -> MaterializeResult[Any]:
         """Metabase on the new build: every dashboard as its file says, every card proved."""
+        # Its imports take 0.3 s, which homes without Metabase need not pay.
+        from orchestration.lib.metabase.commands import show_build
+
         shown = show_build(refresh_run.session.settings)
         return MaterializeResult(
             metadata={

@@ -198,6 +198,14 @@ def test_rollback_leads_to_the_build_before_step_by_step(company):
     assert shown_file(company) == "voronka_three.duckdb"
 
 
+def test_rollback_of_metabase_alone_is_not_for_a_shared_server(company):
+    showing = company.showing()
+    showing.settings = showing.settings.model_copy(update={"serving": "postgres"})
+    with pytest.raises(RollbackError, match="voronka rollback"):
+        showing.rollback()
+    assert company.fake.requests == []
+
+
 def test_rollback_to_a_build_on_which_cards_fail_says_so_and_stays(company):
     company.publish_file("bad", MARTS_SQL.replace("range(1, 31)", "range(1, 1)"))
     company.publish_file("three")

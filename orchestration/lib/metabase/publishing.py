@@ -44,7 +44,7 @@ from orchestration.lib.metabase.setup import (
     wait_until_healthy,
 )
 from orchestration.lib.metabase.state import MetabaseState, schema_hash
-from orchestration.lib.metabase.target import Target, target_of
+from orchestration.lib.metabase.target import DUCKDB, Target, target_of
 from orchestration.lib.serving import MARTS_SCHEMA, PublishedFile, ServeFolder
 
 # A first sync reads the schema of every table; a hundred took seconds, a busy server takes longer.
@@ -200,6 +200,11 @@ class Showing:
             MetabaseCardsError: The earlier build is shown, and cards fail on it.
             MetabaseError: A request failed.
         """
+        if to is None and self.settings.serving != DUCKDB:
+            raise RollbackError(
+                "PostgreSQL serves one build to all its readers; `voronka rollback` leads them "
+                "and Metabase back together."
+            )
         state = self.state()
         client = connect(self.settings, self.client)
         newest = target_of(self.settings, self.current().file_name)
