@@ -2,9 +2,12 @@ import json
 import sys
 
 import pytest
+from dagster import materialize
 
 from orchestration import cli
+from orchestration.defs.resources import RefreshRun
 from orchestration.defs.serve import metabase_dashboards
+from orchestration.lib.causes import causes_of
 from orchestration.lib.lock import refresh_lock
 from tests.metabase.crashes import direct
 from tests.metabase.desired_states import STATE, with_card
@@ -67,14 +70,6 @@ def test_secrets_are_in_no_output_no_request_address_and_no_memory(company, voro
         assert secret not in out
         assert not [one for one in company.fake.requests if secret in one.path]
     assert "metabase.password = ***" in out
-
-
-def test_instance_that_is_starting_is_waited_for_and_the_person_told(company, voronka, monkeypatch):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    company.fake.start_slowly(9)
-    code, out, _ = voronka("metabase", "apply")
-    assert code == 0
-    assert out.count("does not answer yet; waiting up to 180 s") == 1
 
 
 def test_release_whose_queries_have_another_form_is_left_alone(company, voronka):
@@ -161,3 +156,32 @@ def test_asset_stands_after_the_published_marts_and_only_with_an_address(company
     assert [one.path for one in asset.asset_deps[key]] == [["published_marts"]]
     without = company.settings.model_copy(update={"metabase_url": None})
     assert metabase_dashboards(without) == []
+
+
+def run_of_the_asset(company):
+    (asset,) = metabase_dashboards(company.settings)
+    return materialize(
+        [asset], resources={"refresh_run": RefreshRun()}, raise_on_error=False, run_config={}
+    )
+
+
+def test_step_of_a_refresh_shows_the_build_and_says_what_it_did(company, capsys):
+    result = run_of_the_asset(company)
+    assert result.success
+    (event,) = result.get_asset_materialization_events()
+    metadata = event.materialization.metadata
+    assert metadata["card_count"].value == 3
+    assert metadata["url"].value == company.fake.url
+    assert "[metabase] + card owner/came" in capsys.readouterr().out
+    assert company.plan().is_empty
+
+
+def test_step_of_a_refresh_fails_with_the_card_and_its_sql(company, monkeypatch):
+    bad = with_card(STATE, "owner/total", sql="select nothing from marts.dim_deals", tags=())
+    monkeypatch.setattr("orchestration.lib.metabase.commands.wanted", lambda settings: bad)
+    result = run_of_the_asset(company)
+    assert not result.success
+    (cause,) = causes_of(result.all_events)
+    assert cause.exit_code == 4
+    assert "owner/total 'Total'" in cause.text
+    assert "select nothing from marts.dim_deals" in cause.text

@@ -215,6 +215,15 @@ def test_rollback_to_a_build_on_which_cards_fail_says_so_and_stays(company):
     assert shown_file(company) == "voronka_bad.duckdb"
 
 
+def test_instance_that_is_starting_is_waited_for_and_the_person_told_once(company):
+    company.fake.start_slowly(9)
+    told = []
+    showing = company.showing()
+    showing.tell_waiting = lambda: told.append(True)
+    assert showing.publish().card_count == 3
+    assert told == [True]
+
+
 def test_nothing_published_is_said_before_metabase_is_asked(tmp_path):
     with direct(FakeMetabase()) as fake:
         company = Company(tmp_path, fake)
