@@ -14,11 +14,22 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ingest.config import load_settings
 from ingest.demo import CompanyTables, DemoCompany
+from orchestration.lib.metabase.commands import wanted
+from orchestration.lib.metabase.publishing import Showing
+from orchestration.lib.serving import ServeFolder
 from tests.e2e.runs import end_of, kill_when, same_key, served_run, settle
+from tests.metabase.crashes import direct
+from tests.metabase.fake import FakeMetabase
+from tests.metabase.wiring import filters_that_do_nothing
 from tests.product import Product
 
 pytestmark = pytest.mark.e2e
+METABASE_SECRETS = {
+    "METABASE__EMAIL": "owner@example.test",
+    "METABASE__PASSWORD": "horse-battery-1",
+}
 
 
 def test_the_command_prints_the_owners_numbers_and_where_to_click(
@@ -222,6 +233,35 @@ def test_no_phone_mail_or_name_is_left_anywhere(
             places[str(log.relative_to(product.home))] = log.read_bytes().decode(errors="replace")
     for place, text in places.items():
         assert scanner.found(text) == set(), place
+
+
+def test_metabase_shows_every_dashboard_and_every_filter_filters(
+    demo: tuple[Product, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    product, _ = demo
+    for name, value in METABASE_SECRETS.items():
+        monkeypatch.setenv(name, value)
+    with direct(FakeMetabase(sync_seconds=0, is_result_reused=True)) as fake:
+        settings = load_settings(
+            {
+                "VORONKA_HOME": str(product.home),
+                "VORONKA_METABASE_URL": fake.url,
+                **METABASE_SECRETS,
+            }
+        )
+        serve = ServeFolder(settings.home.serve_dir)
+        showing = Showing(settings, wanted(settings), serve, sleep=lambda _: None)
+        shown = showing.publish()
+        plan, _, _, client = showing.look()
+        assert plan.is_empty
+        assert len(fake.state.dashboards) >= 10
+        assert len(fake.state.cards) == shown.card_count
+        assert client is not None
+        tried, wrong = filters_that_do_nothing(fake, client)
+        assert wrong == []
+        assert tried > 50
+        # What a server takes without a word and shows wrong, and what its documents forbid.
+        assert fake.end_findings() == []
 
 
 def test_the_models_unit_tests_hold(demo: tuple[Product, str]) -> None:
