@@ -24,6 +24,7 @@ QUESTION = (
 ROWS = 200
 
 Ask = Callable[[], Sequence[tuple[int, ...]]]
+Style = Callable[[Database], Iterator[Ask]]
 
 
 @dataclass
@@ -70,11 +71,11 @@ def write_build(path: Path, number: int) -> Path:
 
 @contextmanager
 def reading(database: Database, watch: Watch) -> Iterator[None]:
-    """Let eight readers ask until the block ends; each waits until it has asked once."""
+    """Let eight readers ask until the block ends; each has asked once before it begins."""
     stop = threading.Event()
     started = threading.Barrier(len(STYLES) + 1)
 
-    def run(name: str, style: Callable[[Database], Iterator[Ask]]) -> None:
+    def run(name: str, style: Style) -> None:
         asks = style(database)
         watch.read(name, next(asks))
         started.wait(30)
@@ -189,7 +190,7 @@ def _catalogue(database: Database) -> Iterator[Ask]:
             yield ask
 
 
-STYLES: dict[str, Callable[[Database], Iterator[Ask]]] = {
+STYLES: dict[str, Style] = {
     "open connection": _open_connection,
     "prepared statement": _prepared,
     "generic plan": _generic_plan,

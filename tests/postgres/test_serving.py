@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +50,42 @@ def test_a_transaction_that_began_before_the_load_never_sees_an_empty_table(
         assert connection.execute("select count(*) from marts.deals").fetchone() == (ROWS,)
 
 
-def test_a_switch_waits_for_no_reader(
+def test_a_statement_that_is_looking_its_tables_up_sees_one_build(
+    serving: PostgresServing, database: Database, tmp_path: Path
+) -> None:
+    publish(serving, tmp_path, 1)
+    serving.load(write_build(tmp_path / "2.duckdb", 2), "run-2", NOTHING_SAID)
+    query = "select (select min(number) from marts.deals), (select min(number) from marts.people)"
+    with (
+        ThreadPoolExecutor(2) as threads,
+        database.connect(autocommit=False) as holder,
+        database.as_reader().connect() as reader,
+        database.connect() as watcher,
+    ):
+        # The reader has found the first table and waits for the second.
+        holder.execute("lock table marts.people in access exclusive mode")
+        answer = threads.submit(lambda: reader.execute(query).fetchone())
+        waits = "select count(*) from pg_locks where not granted"
+        while watcher.execute(waits).fetchone() == (0,):
+            time.sleep(0.01)
+        switch = threads.submit(serving.switch, "run-2")
+        time.sleep(0.5)
+        holder.rollback()
+        assert answer.result(30) == (1, 1)
+        assert switch.result(30) < 5
+    assert number_shown(database) == 2
+
+
+def test_a_switch_does_not_wait_for_a_reader_that_stays(
     serving: PostgresServing, database: Database, tmp_path: Path
 ) -> None:
     publish(serving, tmp_path, 1)
     serving.load(write_build(tmp_path / "2.duckdb", 2), "run-2", NOTHING_SAID)
     with database.as_reader().connect(autocommit=False) as connection:
         connection.execute("select count(*) from marts.deals")
-        assert serving.switch("run-2") < 2
+        assert serving.switch("run-2") < 5
         assert number_shown(database) == 2
+        assert connection.execute("select 1").fetchone() == (1,)
 
 
 def test_values_arrive_exactly(
