@@ -50,7 +50,7 @@ _SETTLE_SECONDS = 2.0
 _GATE_SECONDS = (0.1, 0.2, 0.4, 0.4, 0.4)
 _LAST_GATE_SECONDS = 0.02
 # Rows pass through once; DuckDB would otherwise keep up to four fifths of the machine's memory.
-_READER_CONFIG = {"memory_limit": "512MB"}
+_READER_CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "512MB"}
 
 
 @dataclass(frozen=True)
