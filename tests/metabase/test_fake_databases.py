@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.metabase.fake import FakeMetabase
+from tests.metabase.fake import FakeMetabase, running
 from tests.metabase.visiting import Visitor, client, write_marts
 
 TOTAL = "select sum(spend) as total from marts.spend"
@@ -69,6 +69,16 @@ def test_an_option_nobody_knows_is_refused(visitor: Visitor, marts_file: Path) -
 def test_an_engine_without_its_driver_is_refused(visitor: Visitor) -> None:
     body = {"name": "New", "engine": "clickhouse", "details": {}}
     assert "engine" in visitor.ask("POST", "/api/database", body).json()["errors"]
+
+
+@pytest.mark.parametrize(("version", "status"), [("0.61", 200), ("0.63", 400)])
+def test_v063_breaks_older_drivers(marts_file: Path, version: str, status: int) -> None:
+    with running(FakeMetabase(version=version, driver="1.5.4")) as fake:
+        visitor = Visitor(fake)
+        visitor.set_up()
+        details = {"database_file": str(marts_file)}
+        body = {"name": "New", "engine": "duckdb", "details": details}
+        assert visitor.ask("POST", "/api/database", body).status_code == status
 
 
 def test_details_are_merged_and_a_bad_file_leaves_the_old_one(own: Visitor) -> None:

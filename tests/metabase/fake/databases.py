@@ -76,7 +76,7 @@ class Databases:
                 # The old connections go first: a file of the same path would be theirs otherwise.
                 del self._pools[database_id]
                 held[1].close()
-            pool = open_pool(row["engine"], row["details"], self._instances)
+            pool = self._open(row["engine"], row["details"])
             self._pools[database_id] = (spec, pool)
         return pool
 
@@ -162,7 +162,12 @@ class Databases:
         return self._instances.count
 
     def _reach(self, engine: str, details: Row) -> None:
-        open_pool(engine, details, self._instances).close()
+        self._open(engine, details).close()
+
+    def _open(self, engine: str, details: Row) -> Pool:
+        if engine == "duckdb" and self._fake.is_driver_too_old:
+            raise EngineError("The following options were not recognized: connection-pool-type")
+        return open_pool(engine, details, self._instances)
 
     def _test(self, engine: str, details: Row) -> None:
         try:

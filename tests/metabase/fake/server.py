@@ -83,6 +83,7 @@ class FakeMetabase:
         documents: Any = None,
         *,
         engines: tuple[str, ...] = ("duckdb", "postgres", "h2"),
+        driver: str = "1.5.5",
         sync_seconds: float = 0.05,
         today: dt.date | None = None,
         setup_token: str | None = None,
@@ -96,6 +97,7 @@ class FakeMetabase:
             version: "0.59", "0.61" or "0.63".
             documents: The OpenAPI documents to hold requests against; default: both.
             engines: Engines it has a driver for.
+            driver: Version of DuckDB in the DuckDB driver.
             sync_seconds: How long a sync takes before its tables show.
             today: The day relative dates count from; default: the real one.
             setup_token: Preset as `MB_SETUP_TOKEN` does.
@@ -106,6 +108,8 @@ class FakeMetabase:
         self.minor = int(version.split(".")[1])
         self.tag = _TAGS.get(version, f"v{version}.1")
         self.engines = engines
+        # v0.63 hands a key to drivers that those before 1.5.5 pass on to DuckDB: api.md 9.
+        self.is_driver_too_old = self.minor >= 63 and tuple(map(int, driver.split("."))) < (1, 5, 5)
         self.sync_seconds = sync_seconds
         self.notify_key = notify_key
         self.is_result_reused = is_result_reused
