@@ -139,6 +139,16 @@ class RateLimiter:
             with self._lock:
                 turn[0] = self._clock()
 
+    def count_in(self) -> None:
+        """Say that a request leaves now that took no turn: one for a token.
+
+        It belongs to another request's turn and cannot wait for one; the vendor counts it too.
+        """
+        with self._lock:
+            now = self._clock()
+            self._given.append([now])
+            self._next_turn = max(self._next_turn, now) + self._interval
+
     def _next(self) -> float:
         with self._lock:
             turn = max(self._clock(), self._next_turn)

@@ -49,6 +49,7 @@ class StoredToken(ABC):
         consent: str,
         account: str,
         if_lost: str,
+        on_request: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Look at the store; nothing is sent yet.
@@ -58,11 +59,13 @@ class StoredToken(ABC):
             consent: The secrets that the pair descends from; other secrets begin a new chain.
             account: Source and label for messages.
             if_lost: What a person has to do when the pair cannot be read or written.
+            on_request: Called before each request for a token, for the limit that counts them too.
             clock: Replaced in tests.
         """
         self._store = store
         self._account = account
         self._if_lost = if_lost
+        self._on_request = on_request
         self._clock = clock
         self._consent = blake2b(consent.encode(), digest_size=8).hexdigest()
         self._lock = threading.Lock()
@@ -86,6 +89,17 @@ class StoredToken(ABC):
                 # Another thread was faster, and a second renewal would kill its token.
                 return
             self._renewed(self._pair)
+
+    def _ask(
+        self,
+        url: str,
+        *,
+        json: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        if self._on_request is not None:
+            self._on_request()
+        return ask_for_token(url, account=self._account, json=json, form=form)
 
     @abstractmethod
     def _obtained(self, stored: TokenPair | None) -> TokenPair:

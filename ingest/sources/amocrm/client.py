@@ -19,7 +19,7 @@ from ingest.errors import (
 from ingest.http import ApiClient, RateLimiter, RetryPolicy, Verdict, is_html
 from ingest.records import Record
 from ingest.sources.amocrm.settings import AmocrmSettings
-from ingest.tokens import StoredToken, TokenPair, ask_for_token, json_object
+from ingest.tokens import StoredToken, TokenPair, json_object
 
 _READS_OF_A_MOVING_LIST = 4
 _REFRESH_ATTEMPTS = 3
@@ -155,6 +155,7 @@ class RotatingToken(StoredToken):
         refresh_token: str,
         redirect_uri: str,
         account: str,
+        on_request: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -168,6 +169,7 @@ class RotatingToken(StoredToken):
             refresh_token: From the last consent.
             redirect_uri: As in the integration's settings.
             account: Source and label for messages.
+            on_request: Called before each request for a token.
             clock: Replaced in tests.
             sleep: Replaced in tests.
         """
@@ -176,6 +178,7 @@ class RotatingToken(StoredToken):
             consent=refresh_token,
             account=account,
             if_lost="give consent again and store the new refresh_token: the old pair is used up",
+            on_request=on_request,
             clock=clock,
         )
         self._url = f"{base_url}/oauth2/access_token"
@@ -216,9 +219,8 @@ class RotatingToken(StoredToken):
             ) from None
 
     def _asked(self, token: str) -> httpx.Response:
-        return ask_for_token(
+        return self._ask(
             self._url,
-            account=self._account,
             json={
                 "client_id": self._client_id,
                 "client_secret": self._client_secret,
@@ -230,7 +232,11 @@ class RotatingToken(StoredToken):
 
 
 def token_for(
-    ref: SourceRef, home: Home, options: AmocrmSettings
+    ref: SourceRef,
+    home: Home,
+    options: AmocrmSettings,
+    *,
+    on_request: Callable[[], None] | None = None,
 ) -> LongLivedToken | RotatingToken:
     """Return the credentials that the secrets allow; a long-lived token wins.
 
@@ -238,6 +244,7 @@ def token_for(
         ref: Source and account label.
         home: The home folder.
         options: The account's options.
+        on_request: Called before each request for a token.
 
     Raises:
         ConfigurationError: Neither a token nor the three secrets of OAuth are given.
@@ -267,6 +274,7 @@ def token_for(
         refresh_token=secrets["refresh_token"] or "",
         redirect_uri=options.redirect_uri,
         account=str(ref),
+        on_request=on_request,
     )
 
 
@@ -301,11 +309,12 @@ class AmocrmClient:
                 account=self.account,
                 action=f"Set url under [source.amocrm.{ref.label}], or VORONKA_AMOCRM_URL",
             )
-        token = token_for(ref, home, options)
+        limiter = RateLimiter(options.requests_per_second, sleep=sleep)
+        token = token_for(ref, home, options, on_request=limiter.count_in)
         self.api = ApiClient(
             f"{options.url}/api/v4",
             account=self.account,
-            limiter=RateLimiter(options.requests_per_second, sleep=sleep),
+            limiter=limiter,
             classify=classifier(self.account),
             credentials=token.headers,
             renew_credentials=token.renew,

@@ -22,7 +22,7 @@ from ingest.errors import (
 )
 from ingest.http import ApiClient, RateLimiter, RetryPolicy, Verdict, is_html
 from ingest.sources.vk_ads.settings import LIST_FIELDS, LIST_STATUSES
-from ingest.tokens import StoredToken, TokenPair, ask_for_token, json_object
+from ingest.tokens import StoredToken, TokenPair, json_object
 
 if TYPE_CHECKING:
     from ingest.config import Home, SourceRef
@@ -75,6 +75,7 @@ class VkToken(StoredToken):
         client_id: str,
         client_secret: str,
         account: str,
+        on_request: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -86,6 +87,7 @@ class VkToken(StoredToken):
             client_id: Of the API client.
             client_secret: Of the API client.
             account: Source and label for messages.
+            on_request: Called before each request for a token.
             clock: Replaced in tests.
             sleep: Replaced in tests.
         """
@@ -95,6 +97,7 @@ class VkToken(StoredToken):
             consent="\n".join((options.url, client_id, client_secret, advertiser)),
             account=account,
             if_lost="run again",
+            on_request=on_request,
             clock=clock,
         )
         self._options = options
@@ -152,7 +155,7 @@ class VkToken(StoredToken):
         """Return the answer to a request that may be repeated: a refresh token lives on."""
         for attempt in range(1, _TOKEN_ATTEMPTS + 1):
             try:
-                response = ask_for_token(url, account=self._account, form={**form, **self._client})
+                response = self._ask(url, form={**form, **self._client})
             except (UnreachableError, RateLimitError):
                 if attempt == _TOKEN_ATTEMPTS:
                     raise
@@ -217,6 +220,7 @@ class VkAdsClient:
             client_id=require_secret(home, ref, "client_id").strip(),
             client_secret=require_secret(home, ref, "client_secret").strip(),
             account=self._account,
+            on_request=self._limiter.count_in,
             sleep=sleep,
         )
         self._api = ApiClient(

@@ -114,6 +114,19 @@ def test_a_request_that_leaves_late_delays_the_one_that_would_be_too_many() -> N
     assert all(sent[n + 7] - sent[n] >= 1.015 - 1e-6 for n in range(len(sent) - 7))
 
 
+def test_a_request_for_a_token_counts_against_the_limit() -> None:
+    time = Time()
+    limiter = RateLimiter(2.0, clock=time, sleep=time.sleep)
+    limiter.wait_for_turn()
+    limiter.count_in()
+    sent = [time.now, time.now]
+    limiter.adopt(20.0)
+    for _ in range(60):
+        limiter.wait_for_turn()
+        sent.append(time.now)
+    assert all(sent[n + 20] - sent[n] > 1.0 for n in range(len(sent) - 20))
+
+
 def test_a_limit_of_ten_seconds_is_kept_over_ten_seconds() -> None:
     time = Time()
     limiter = RateLimiter(2.0, limit=20, clock=time, sleep=time.sleep)
