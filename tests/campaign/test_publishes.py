@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration.lib.postgres_serving import PostgresServing
-from tests.postgres.cluster import Cluster, Database, binaries, running_cluster
+from tests.postgres.cluster import Cluster, Database, required_cluster
 from tests.postgres.conftest import serving_of
 from tests.postgres.kills import kill_and_look, publish, schemas
 from tests.postgres.readers import NOTHING_SAID, Watch, reading, write_build
@@ -22,12 +21,7 @@ PUBLISHES = 200
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    if binaries() is None:
-        message = "PostgreSQL is not installed: make packages"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with running_cluster() as server:
+    with required_cluster() as server:
         yield server
 
 

@@ -16,13 +16,19 @@ import pytest
 
 from ingest.config import load_settings
 from ingest.demo import CompanyTables, DemoCompany
+from orchestration.lib.cards import read_dashboards
+from orchestration.lib.environment import DASHBOARDS_DIR
 from orchestration.lib.metabase.commands import wanted
 from orchestration.lib.metabase.publishing import Showing
+from orchestration.lib.postgres_serving import descriptions_of
 from orchestration.lib.serving import ServeFolder
 from tests.e2e.runs import end_of, kill_when, same_key, served_run, settle
 from tests.metabase.crashes import direct
 from tests.metabase.fake import FakeMetabase
 from tests.metabase.wiring import filters_that_do_nothing
+from tests.postgres.cards import differences
+from tests.postgres.cluster import required_cluster
+from tests.postgres.conftest import serving_of
 from tests.product import Product
 
 pytestmark = pytest.mark.e2e
@@ -70,6 +76,27 @@ def test_runs_of_the_command_are_visible_in_the_ui(demo: tuple[Product, str]) ->
             runs = instance.get_runs()
     assert runs and {run.job_name for run in runs} == {"refresh_job"}
     assert {run.status.value for run in runs} == {"SUCCESS"}
+
+
+def test_every_card_answers_the_same_from_postgres(
+    demo: tuple[Product, str], tmp_path: Path
+) -> None:
+    product, _ = demo
+    serve = ServeFolder(product.home / "serve")
+    current = serve.state().current
+    assert current is not None
+    manifest = json.loads((product.home / "dbt" / "target" / "manifest.json").read_bytes())
+    with required_cluster() as cluster:
+        database = cluster.new_database("demo")
+        serving = serving_of(tmp_path / "home", database)
+        counts = serving.load(serve.path_of(current), current.run_id, descriptions_of(manifest))
+        serving.switch(current.run_id)
+        assert counts == dict(current.row_counts)
+        with (
+            duckdb.connect(str(serve.path_of(current)), read_only=True) as published,
+            database.as_reader().connect() as served,
+        ):
+            assert list(differences(read_dashboards(DASHBOARDS_DIR), published, served)) == []
 
 
 def test_breakdowns_add_up_to_the_kopeck(demo: tuple[Product, str]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 OWNER = "owner"
 PASSWORD = "owner's \\ pass%word"
@@ -97,6 +98,18 @@ def binaries() -> Path | None:
     found = [Path(named).resolve()] if named else []
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=_version, reverse=True)
     return next((path.parent for path in found if (path.parent / "postgres").exists()), None)
+
+
+@contextmanager
+def required_cluster() -> Iterator[Cluster]:
+    """Run a server; without PostgreSQL the test is skipped, in CI it fails."""
+    if binaries() is None:
+        message = "PostgreSQL is not installed: make packages"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with running_cluster() as server:
+        yield server
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -12,19 +11,13 @@ import pytest
 from ingest.config import load_settings
 from orchestration.lib.postgres_connection import target_of
 from orchestration.lib.postgres_serving import PostgresServing
-from tests.postgres.cluster import Cluster, Database, binaries, running_cluster
-
-_MISSING = "PostgreSQL is not installed: apt-get install postgresql, or run make test as root"
+from tests.postgres.cluster import Cluster, Database, required_cluster
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """Return a running server; without PostgreSQL the test is skipped, in CI it fails."""
-    if binaries() is None:
-        if os.environ.get("CI"):
-            pytest.fail(_MISSING)
-        pytest.skip(_MISSING)
-    with running_cluster() as server:
+    """Return a running server."""
+    with required_cluster() as server:
         yield server
 
 
