@@ -12,6 +12,10 @@
             "costs of goods and salaries (shown: sold minus advertising)",
             "себестоимость и зарплаты (показано: продано минус реклама)",
         ],
+        "silent_ad_account": [
+            "the newest cost of an ad account that tells nothing new (see data trust)",
+            "последние расходы рекламного кабинета, в котором нет новых данных (см. доверие к данным)",
+        ],
         "newer_data": ["newer data of the source", "свежие данные источника"],
     } -%}
     case {{ missing }}
@@ -74,7 +78,11 @@
             previous="cast(previous_spend_amount as double)
             / nullif(previous_new_client_people_count, 0)",
             state="case when has_spend then 'partial' else 'not_connected' end",
-            missing="case when has_spend then 'full_costs' else 'ad_spend' end",
+            missing="case
+                when not has_spend then 'ad_spend'
+                when has_silent_spend then 'silent_ad_account'
+                else 'full_costs'
+            end",
             clock="both",
         ),
         dict(
@@ -83,7 +91,11 @@
             n="won_row_count",
             previous="cast(previous_won_amount - previous_spend_amount as double) / 4",
             state="case when has_spend then 'partial' else 'not_connected' end",
-            missing="case when has_spend then 'costs' else 'ad_spend' end",
+            missing="case
+                when not has_spend then 'ad_spend'
+                when has_silent_spend then 'silent_ad_account'
+                else 'costs'
+            end",
             clock="both",
         ),
     ] -%}

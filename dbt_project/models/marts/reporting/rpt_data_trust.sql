@@ -6,7 +6,8 @@
     "deal_count",
     "spend_amount",
 ] -%}
-{#- Check, relation below, what the marts say, what the source itself says, rows it is about. -#}
+{#- Check, relation below, what the marts say, what the source itself says (its own limit, where
+    the check is no comparison), rows it is about. -#}
 {%- set measures = [
     ("freshness", "account_ages", "hours_behind", "null", "0"),
     ("crm_new_deals", "list_pairs", "new_deal_count", "own_new_deal_count", "own_new_deal_count"),
@@ -27,6 +28,7 @@
     ("spend_amount", "spend_pairs", "native_amount", "loaded_native_amount", "row_count"),
     ("spend_vat_unknown", "spend_pairs", share_of("vat_unknown_amount", "native_amount"), "null", "vat_unknown_count"),
     ("quarantined_rows", "quarantine_counts", "row_count", "null", "row_count"),
+    ("ad_days_missing", "ad_ages", "hours_silent", "usual_hours_silent", "0"),
 ] -%}
 with checks as (
 
@@ -105,6 +107,12 @@ invoices as (
 payments as (
 
     select * from {{ ref("fct_payments") }}
+
+),
+
+ad_accounts as (
+
+    select * from {{ ref("int_ad_accounts_aged") }}
 
 ),
 
@@ -396,6 +404,18 @@ payment_counts as (
 
 ),
 
+-- An account with too few days to have a habit cannot be judged by it.
+ad_ages as (
+
+    select
+        platform as source_system,
+        source_account_id,
+        case when usual_silent_days is not null then 24 * silent_days end as hours_silent,
+        24 * usual_silent_days as usual_hours_silent
+    from ad_accounts
+
+),
+
 quarantine_counts as (
 
     select
@@ -444,7 +464,7 @@ judged as (
                         else 'fail'
                     end
             when measured.value > checks.fail_limit then 'fail'
-            when measured.value > checks.warn_limit then 'warn'
+            when measured.value > coalesce(measured.own_value, checks.warn_limit) then 'warn'
             else 'ok'
         end as status
     from measured

@@ -32,6 +32,13 @@ days as (
 
 ),
 
+ad_accounts as (
+
+    select * from {{ ref("int_ad_accounts_aged") }}
+    where is_silent
+
+),
+
 sales_plans as (
 
     select * from {{ ref("stg_company__sales_plans") }}
@@ -391,10 +398,19 @@ wide as (
 
 ),
 
+-- An account that answers but tells no new days: from the first of them its cost is not known.
+silence as (
+
+    select min({{ dbt.dateadd("day", 1, "ad_accounts.newest_spend_date") }}) as silent_from_date
+    from ad_accounts
+
+),
+
 connected as (
 
     select
         wide.*,
+        coalesce(wide.period_end_date > silence.silent_from_date, false) as has_silent_spend,
         first_money.first_deal_at is not null as has_deals,
         coalesce(cast(wide.period_end_date as timestamp) > first_money.first_paid_at, false)
             as has_payments,
@@ -406,6 +422,7 @@ connected as (
         least(wide.deals_until_local_at, wide.spend_until_local_at) as both_until_local_at
     from wide
     cross join first_money
+    cross join silence
 
 ),
 

@@ -14,7 +14,7 @@ MEASURES = (
             """
             select distinct source_system
             from marts.rpt_data_trust
-            where check_id = 'freshness' and status in ('warn', 'fail')
+            where check_id in ('freshness', 'ad_days_missing') and status in ('warn', 'fail')
             """,
             {"marts.rpt_data_trust": ("check_id", "status", "source_system")},
         ),
