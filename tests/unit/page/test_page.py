@@ -74,7 +74,7 @@ def test_page_is_well_formed_and_light(page: Page, company: str) -> None:
     reader = read(html)
     assert not reader.open
     assert summary.size_bytes == len(html.encode())
-    assert summary.size_bytes < 600_000
+    assert summary.size_bytes < 800_000
     assert summary.card_count == sum(
         1 for file in read_dashboards(DASHBOARDS) for _ in file.dashboard.cards()
     )
@@ -164,7 +164,8 @@ def test_both_languages_are_whole(page: Page) -> None:
          "Успешно реализовано", "Закрыто и не реализовано", "Дорого", "Не дозвонились",
          "Ушёл к конкуренту", "Не наш клиент", "Закрыто по сроку", r"Заявка с сайта \d+",
          "VK — интересы", "Поиск — (бренд|общие)", "РСЯ — ретаргет", "Авито — витрина",
-         "Ремонт и уют", "Рус", "Яндекс Директ"]
+         "Ремонт и уют", "Рус", "Яндекс Директ", "Продажи", "Повторные заказы",
+         "Обращение клиента", r"Счёт \d+"]
     )  # fmt: skip
     assert re.findall(r"[А-Яа-яЁё]{2,}", re.sub(from_data, "", english)) == []
 
