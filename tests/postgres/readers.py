@@ -81,7 +81,7 @@ def reading(database: Database, watch: Watch) -> Iterator[None]:
         started.wait(30)
         for ask in asks:
             watch.read(name, ask)
-            if stop.wait(0.002):
+            if stop.wait(0.01):
                 break
         asks.close()  # type: ignore[attr-defined]
 
