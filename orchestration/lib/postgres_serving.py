@@ -45,8 +45,8 @@ _ADVISORY_LOCK = 7_106_110_114
 _SWITCH_TRIES = 5
 _RETRYABLE = frozenset({"55P03", "40001", "40P01", "XX000"})
 _SETTLE_SECONDS = 2.0
-# How long a switch asks for the old tables before it gives way, in turn. Readers wait as long; all
-# stay below the second after which PostgreSQL looks for deadlocks and would end a reader.
+# How long a switch asks for the old tables before it gives way, in turn; readers wait as long. Less
+# than the time (1 s by default) after which PostgreSQL looks for deadlocks and would end a reader.
 _GATE_SECONDS = (0.1, 0.2, 0.4, 0.4, 0.4)
 _LAST_GATE_SECONDS = 0.02
 # Rows pass through once; DuckDB would otherwise keep up to four fifths of the machine's memory.
@@ -252,14 +252,21 @@ class PostgresServing:
 
     def _builds(self, connection: psycopg.Connection[Any]) -> list[PostgresBuild]:
         rows = connection.execute(
-            "select nspname, coalesce(obj_description(oid, 'pg_namespace'), '')"
+            "select nspname, coalesce(obj_description(oid, 'pg_namespace'), ''),"
+            " pg_get_userbyid(nspowner), pg_has_role(nspowner, 'usage')"
             " from pg_catalog.pg_namespace where nspname = %s or nspname like %s",
             [MARTS_SCHEMA, MARTS_SCHEMA + r"\_%"],
         ).fetchall()
         builds = []
-        for schema, comment in rows:
+        for schema, comment, owner, is_owner in rows:
             said = _COMMENT.fullmatch(comment)
             if said and said[3] == self.target.home_id:
+                if not is_owner:
+                    raise PostgresError(
+                        f"PostgreSQL at {self.target}: the user {owner} published there before."
+                        f" Publish as {owner} again, or let an administrator run: grant {owner} to"
+                        f" {self.target.user};"
+                    )
                 builds.append(PostgresBuild(schema, said[1], said[2]))
             elif schema == MARTS_SCHEMA:
                 whose = "by another home of Voronka" if said else "by somebody else"
@@ -324,10 +331,15 @@ def _hold_tables(connection: psycopg.Connection[Any]) -> None:
     if not tables:
         return
     every = sql.SQL("lock table {} in access exclusive mode").format(sql.SQL(", ").join(tables))
-    for seconds in _GATE_SECONDS:
+    row = connection.execute(
+        "select setting::int / 2000.0 from pg_catalog.pg_settings where name = 'deadlock_timeout'"
+    ).fetchone()
+    longest = float(row[0]) if row else min(_GATE_SECONDS)
+    for wanted in _GATE_SECONDS:
+        seconds = min(wanted, longest)
         try:
             with connection.transaction():
-                connection.execute(f"set local statement_timeout = {int(seconds * 1000)}")
+                connection.execute(f"set local statement_timeout = {max(1, int(seconds * 1000))}")
                 connection.execute(every)
                 connection.execute("set local statement_timeout = 0")
             return

@@ -385,3 +385,21 @@ def test_what_metabase_gets_reads_the_marts_and_nothing_beside(
         password=details["password"],
     ) as connection:
         assert connection.execute("select count(*) from marts.deals").fetchone() == (ROWS,)
+
+
+def test_another_publishing_user_is_told_whose_the_marts_are(
+    serving: PostgresServing,
+    make_serving: MakeServing,
+    database: Database,
+    cluster: Cluster,
+    tmp_path: Path,
+) -> None:
+    publish(serving, tmp_path, 1)
+    with cluster.superuser().connect() as connection:
+        connection.execute("create role second login createrole password 'two'")
+        connection.execute(f'grant create on database "{database.name}" to second')
+    url = f"postgresql://second@127.0.0.1:{database.port}/{database.name}"
+    other = make_serving(database, VORONKA_POSTGRES_URL=url, POSTGRES__PASSWORD="two")
+    with pytest.raises(PostgresError, match="the user owner published there before"):
+        publish(other, tmp_path, 2)
+    assert number_shown(database) == 1
