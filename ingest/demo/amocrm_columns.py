@@ -109,7 +109,7 @@ class AmocrmColumns:
 
     def _events(self, positions: Ints) -> tuple[list[Part], Ints]:
         events = self._account.events
-        ids = self._event_ids
+        ids = events.id_texts
         kinds = events.kind[positions] * len(events.ENTITIES) + events.entity[positions]
         parts: list[Part] = []
         unknown: list[Ints] = []
@@ -142,10 +142,6 @@ class AmocrmColumns:
             )
             parts.append(Part(event_id, created, payloads))
         return parts, _sorted(unknown)
-
-    @cached_property
-    def _event_ids(self) -> Column:
-        return pa.array(self._account.events.ids)
 
     def _event_values(self, kind: str, row: Ints) -> dict[str, Any] | None:
         """Return what one kind of events says of before and after; None: not known here."""

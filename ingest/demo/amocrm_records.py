@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ingest.demo.arrow import compute
+from ingest.demo.arrow import Column, compute
 from ingest.demo.tables import LOST_STAGE_ID, WON_STAGE_ID, CompanyTables
 
 Ints = NDArray[np.int64]
@@ -65,7 +66,7 @@ def integers(table: pa.Table, name: str, absent: int = NEVER) -> Ints:
     return np.ascontiguousarray(filled.to_numpy(), dtype=np.int64)
 
 
-def event_ids(seed: int, created_at: Ints) -> list[str]:
+def event_ids(seed: int, created_at: Ints) -> Column:
     """Return an id per event: its time in front, sixteen arbitrary signs behind (as in a ULID)."""
     signs = np.frombuffer(_CROCKFORD.encode(), dtype=np.uint8)
     count, moment = len(created_at), created_at * 1000
@@ -76,9 +77,25 @@ def event_ids(seed: int, created_at: Ints) -> list[str]:
     text[:, 10:] = signs[rng.integers(0, 32, (count, 16))]
     ends = np.arange(0, 26 * count + 1, 26, dtype=np.int32)
     buffers = [None, pa.py_buffer(ends.tobytes()), pa.py_buffer(text.tobytes())]
-    made: Any = pa.Array.from_buffers(pa.string(), count, buffers)
-    found: list[str] = made.to_pylist()
-    return found
+    made: Column = pa.Array.from_buffers(pa.string(), count, buffers)
+    return made
+
+
+class Lists(dict[str, list[Any]]):
+    """The columns of a table as lists, each made when first asked for."""
+
+    def __init__(self, table: pa.Table) -> None:
+        super().__init__()
+        self._table = table
+
+    def __missing__(self, name: str) -> list[Any]:
+        found: list[Any] = self._table.column(name).to_pylist()
+        self[name] = found
+        return found
+
+    def has(self, name: str) -> bool:
+        """Return whether the table has a column, asked for or not."""
+        return name in self._table.schema.names
 
 
 @dataclass
@@ -149,15 +166,12 @@ class Account:
         self._mark = QUERY_MARK if links_echo_query else ""
         self._deals = _Deals(tables)
         self.events = _Events(tables, self._deals, self.account_id, self.host)
-        self._columns: dict[str, dict[str, list[Any]]] = {}
+        self._columns: dict[str, Lists] = {}
 
-    def _rows(self, name: str) -> dict[str, list[Any]]:
+    def _rows(self, name: str) -> Lists:
         found = self._columns.get(name)
         if found is None:
-            table: pa.Table = getattr(self.tables, name)
-            found = self._columns[name] = {
-                c: table.column(c).to_pylist() for c in table.schema.names
-            }
+            found = self._columns[name] = Lists(getattr(self.tables, name))
         return found
 
     def _self_link(self, path: str) -> dict[str, Any]:
@@ -389,7 +403,7 @@ class Account:
         updated = self._seen_update(created, integers(self.tables.contacts, "updated_at"), now)
         ids = integers(self.tables.contacts, "contact_id")
         gone = self.survivors(now)
-        deals_of = self._deals_of_contacts(now, gone)
+        deals_of = cache(lambda: self._deals_of_contacts(now, gone))
         place = {int(contact): position for position, contact in enumerate(ids)}
         absorbed: dict[int, list[int]] = {}
         for contact, survivor in gone.items():
@@ -411,7 +425,7 @@ class Account:
             if "leads" in extras:
                 embedded["leads"] = [
                     {"id": deal, "_links": self._self_link(f"leads/{deal}")}
-                    for deal, born in deals_of.get(rows["contact_id"][position], ())
+                    for deal, born in deals_of().get(rows["contact_id"][position], ())
                     if born <= now
                 ]
             record = self._party(
@@ -470,7 +484,7 @@ class Account:
 
     def _party(
         self,
-        rows: dict[str, list[Any]],
+        rows: Lists,
         position: int,
         name: str,
         updated_at: int,
@@ -492,7 +506,7 @@ class Account:
                 ]
                 fields.append(field)
         return {
-            "id": rows["contact_id"][position] if "contact_id" in rows else None,
+            "id": rows["contact_id"][position] if rows.has("contact_id") else None,
             "name": name,
             "responsible_user_id": rows["responsible_user_id"][position],
             "group_id": 0,
@@ -533,7 +547,7 @@ class Account:
         rows = self._rows("deals")
         reasons = self._rows("loss_reasons")
         reason_place = {code: place for place, code in enumerate(reasons["loss_reason_id"])}
-        invoices = deals.invoices_of()
+        invoices = cache(deals.invoices_of)
         invoice_rows = self._rows("invoices")
         catalog = self.account["invoices_catalog_id"]
         account_id, link = self.account_id, self._self_link
@@ -570,7 +584,7 @@ class Account:
                         "id": invoice_rows["invoice_id"][row],
                         "metadata": {"quantity": 1, "catalog_id": catalog, "price_id": None},
                     }
-                    for row in invoices.get(deal_id, ())
+                    for row in invoices().get(deal_id, ())
                     if invoice_rows["issued_at"][row] <= now
                 ]
             if "source" in extras and rows["source_id"][position] is not None:
@@ -1261,19 +1275,10 @@ class _Events:
             tables.amount_changes,
             tables.responsible_changes,
         )
-        self._stage = {
-            c: stage.column(c).to_pylist()
-            for c in stage.schema.names
-            if c.startswith(("from", "to"))
-        }
-        self._amount = {c: amount.column(c).to_pylist() for c in ("from_amount", "to_amount")}
-        self._owner = {c: owner.column(c).to_pylist() for c in ("from_user_id", "to_user_id")}
-        deadline = tables.task_deadline_changes
-        self._due = {c: deadline.column(c).to_pylist() for c in ("from_due_at", "to_due_at")}
-        self._notes = tables.notes.column("note_id").to_pylist()
-        self._calls = tables.calls.column("call_id").to_pylist()
-        self._messages = tables.messages.column("message_id").to_pylist()
-        self._message_contacts = tables.messages.column("contact_id").to_pylist()
+        self._stage, self._amount, self._owner = Lists(stage), Lists(amount), Lists(owner)
+        self._due = Lists(tables.task_deadline_changes)
+        self._notes, self._calls = Lists(tables.notes), Lists(tables.calls)
+        self._messages = Lists(tables.messages)
 
         def add(
             kind: str,
@@ -1435,8 +1440,19 @@ class _Events:
         self.created_at, self.published_at = created[order], published[order]
         self.row = rows[order]
         self._deleted_at = deals.deleted_at
+        self.id_texts = event_ids(account_id, self.created_at)
+        self.render = Rendered(self._make)
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Return the ids as Python's own texts."""
+        found: list[str] = self.id_texts.to_pylist()
+        return found
+
+    @cached_property
+    def _lists(self) -> tuple[list[int], ...]:
         # Python integers are several times quicker to print than numpy's.
-        self._lists = tuple(
+        return tuple(
             column.tolist()
             for column in (
                 self.kind,
@@ -1447,8 +1463,6 @@ class _Events:
                 self.row,
             )
         )
-        self.ids = event_ids(account_id, self.created_at)
-        self.render = Rendered(self._make)
 
     def records(self, now: int) -> Records:
         """Return the events that the feed shows at a moment."""
@@ -1489,17 +1503,17 @@ class _Events:
             after = f'[{{"responsible_user":{{"id":{self._owner["to_user_id"][row]}}}}}]'
             before = f'[{{"responsible_user":{{"id":{self._owner["from_user_id"][row]}}}}}]'
         elif kind in self.CALLS:
-            after = f'[{{"note":{{"id":{self._calls[row]}}}}}]'
+            after = f'[{{"note":{{"id":{self._calls["call_id"][row]}}}}}]'
         elif kind in self.CHATS:
-            after = f'[{{"message":{{"id":"{self._messages[row]}"}}}}]'
+            after = f'[{{"message":{{"id":"{self._messages["message_id"][row]}"}}}}]'
             # A chat belongs to a contact, is shown at the deal, and is found only by the contact.
-            contact = self._message_contacts[row]
+            contact = self._messages["contact_id"][row]
             extra = f'"linked_talk_contact_id":{"null" if contact is None else contact},'
         elif kind == self.DEADLINE:
             after = f'[{{"task_deadline":{{"timestamp":{self._due["to_due_at"][row]}}}}}]'
             before = f'[{{"task_deadline":{{"timestamp":{self._due["from_due_at"][row]}}}}}]'
         elif kind == 13:
-            after = f'[{{"note":{{"id":{self._notes[row]}}}}}]'
+            after = f'[{{"note":{{"id":{self._notes["note_id"][row]}}}}}]'
         entity_name = self.ENTITIES[entity]
         plural = ("leads", "contacts", "companies", "tasks")[entity]
         number = self.ids[position]

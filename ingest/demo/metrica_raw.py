@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ingest.config import Settings
 from ingest.demo.amocrm_records import integers
-from ingest.demo.arrow import Column
+from ingest.demo.arrow import Column, holds_any
 from ingest.demo.metrica_server import MetricaServer
 from ingest.demo.tables import CompanyTables
 from ingest.privacy import Privacy
@@ -84,8 +84,7 @@ class MetricaRaw:
         for start in range(0, len(rows), _ROWS):
             chosen: Column = pa.array(rows[start : start + _ROWS])
             told = [
-                plain_text(_whole(columns._column(name).take(chosen)))
-                for name in VISIT_FIELDS.values()
+                _plain(_whole(columns._column(name)).take(chosen)) for name in VISIT_FIELDS.values()
             ]
             found = pa.RecordBatch.from_arrays(told, names=list(VISIT_FIELDS))
             batch = self._prepared.batch(found, server.counter_id, pull_id)
@@ -126,6 +125,10 @@ def _midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
     """Return the start of a local day as naive UTC."""
     local = dt.datetime.combine(day, dt.time(), tzinfo=zone)
     return local.astimezone(dt.UTC).replace(tzinfo=None)
+
+
+def _plain(column: Column) -> Column:
+    return plain_text(column) if holds_any(column, b"\\") else column
 
 
 def _whole(column: Column) -> Column:

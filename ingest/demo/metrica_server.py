@@ -18,7 +18,7 @@ import orjson
 import pyarrow as pa
 
 from ingest.demo.amocrm_records import integers
-from ingest.demo.arrow import Column, compute
+from ingest.demo.arrow import Column, compute, holds_any
 from ingest.demo.http import Call, Clock, RateWindow, Reply, Statistics
 from ingest.demo.tables import CompanyTables
 
@@ -31,7 +31,7 @@ _LONGEST_DAYS = 366
 _LONGEST_FIELDS = 3000
 _LONGEST_WATCH_IDS = 500
 _ESCAPED = (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r"), ("'", "\\'"))
-_NEEDS_ESCAPE = r"[\\\t\n\r']"
+_NEEDS_ESCAPE = "".join(plain for plain, _ in _ESCAPED).encode()
 _REQUEST = re.compile(r"/logrequest/(\d+)(?:/(clean|cancel)|/part/(\d+)/download)?")
 
 
@@ -450,7 +450,7 @@ class _Visits:
     def _text(self, name: str) -> Column:
         values: Column = self._table.column(name).combine_chunks().cast(pa.string())
         values = compute.fill_null(values, "")
-        if compute.any(compute.match_substring_regex(values, _NEEDS_ESCAPE)).as_py():
+        if holds_any(values, _NEEDS_ESCAPE):
             for plain, escaped in _ESCAPED:
                 values = compute.replace_substring(values, plain, escaped)
         return values

@@ -5,8 +5,9 @@ seed whose ids are moved out of the way of the others', under one roof (account,
 campaigns are those of the first block). Up to one block it is the demo company itself, so what is
 written here and what its APIs land are equal, record by record.
 
-Only one block is in memory at a time. Advertising figures do not grow with the deals (campaigns
-times days): those are landed by their own sources, from the fake servers.
+Two blocks are in memory at a time: one is written while another process makes the next. Advertising
+figures do not grow with the deals (campaigns times days): those are landed by their own sources,
+from the fake servers.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,12 @@ _IDS = frozenset(
 )
 # One firm has them once, however many blocks its deals come in.
 _SHARED = ("account", "pipelines", "stages", "users", "loss_reasons", "ad_campaigns")
+# What a visit without an advertisement has not, or has of its own.
+_OF_ONE_VISIT = [
+    *("visit_id", "start_url", "traffic_source", "goals"),
+    *("utm_source", "utm_medium", "utm_campaign", "utm_content", "utm_term"),
+    *("referer", "adv_engine", "click_id", "campaign_id"),
+]
 _DEMO_TOML = """\
 # The demo company lives here. Real sources need a home of their own (VORONKA_HOME).
 sources = ["demo"]
@@ -168,6 +177,45 @@ class ScaledCompany:
         if self.visits_per_deal is not None:
             tables = more_visits(tables, self.visits_per_deal, streams("more_visits"))
         return tables
+
+
+def blocks_made_ahead(company: ScaledCompany) -> Iterator[CompanyTables]:
+    """Yield the blocks of a company, each made by another process while the last one is used.
+
+    Args:
+        company: The company; one of a single block is made here.
+    """
+    if company.block_count == 1:
+        yield from company.blocks()
+        return
+    context = multiprocessing.get_context("spawn")
+    reader, writer = context.Pipe(duplex=False)
+    maker = context.Process(target=_make_blocks, args=(company, writer), daemon=True)
+    maker.start()
+    # Only the maker holds the writing end, so its death is the end of the file and no silence.
+    writer.close()
+    try:
+        for _ in range(company.block_count):
+            found = reader.recv()
+            if isinstance(found, BaseException):
+                raise found
+            yield found
+    finally:
+        # A maker that has more to say meets a closed pipe, also when this process is killed.
+        reader.close()
+        maker.terminate()
+        maker.join()
+
+
+def _make_blocks(company: ScaledCompany, writer: Connection) -> None:
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        for tables in company.blocks():
+            writer.send(tables)
+    except BrokenPipeError:
+        return
+    except Exception as error:
+        writer.send(error)
 
 
 def _moved(table: pa.Table, number: int) -> pa.Table:
@@ -301,7 +349,7 @@ def more_visits(
     if missing <= 0 or not present:
         return tables
     chosen: Column = pa.array(rng.integers(0, present, missing))
-    again = visits.take(chosen)
+    again = visits.drop_columns(_OF_ONE_VISIT).take(chosen)
     before = again.column("visited_at").to_numpy()
     first = int(compute.min(visits.column("visited_at")).as_py())
     at = np.maximum(before - rng.integers(3600, 20 * DAY, missing), first)
@@ -316,14 +364,15 @@ def more_visits(
         "start_url": again.column("end_url"),
         "traffic_source": pa.repeat(pa.scalar("direct"), missing),
         "goals": pa.repeat(pa.scalar("[]"), missing),
-        **{
-            name: nothing.cast(again.schema.field(name).type)
-            for name in again.schema.names
-            if name.startswith("utm_")
-            or name in {"referer", "adv_engine", "click_id", "campaign_id"}
-        },
     }
-    columns = [told.get(name, again.column(name)) for name in again.schema.names]
+    columns = []
+    for field_ in visits.schema:
+        if field_.name in told:
+            columns.append(told[field_.name])
+        elif field_.name in _OF_ONE_VISIT:
+            columns.append(nothing.cast(field_.type))
+        else:
+            columns.append(again.column(field_.name))
     added = pa.table(columns, schema=visits.schema)
     return replace(tables, visits=pa.concat_tables([visits, added]).combine_chunks())
 
@@ -375,6 +424,7 @@ def write_raw(
         ConfigurationError: The home is somebody's already.
     """
     started = time.monotonic()
+    pool = pa.default_memory_pool()
     place = Home(home.expanduser().absolute())
     if place.warehouse.exists() or place.config_file.exists():
         raise ConfigurationError(
@@ -382,6 +432,9 @@ def write_raw(
         )
     try:
         settings = _settled(place, company)
+        # Columns of a hundred megabytes come and go: mimalloc hands each back to the system and
+        # takes it anew, a tenth of all the work.
+        pa.set_memory_pool(pa.system_memory_pool())
         rows, firm = _write_large_tables(company, place, settings, memory_limit, report)
         rows |= _land_advertising(firm, settings, company)
     except BaseException:
@@ -389,6 +442,8 @@ def write_raw(
         for path in (place.warehouse, place.config_file, place.demo_marker):
             path.unlink(missing_ok=True)
         raise
+    finally:
+        pa.set_memory_pool(pool)
     return Written(rows, time.monotonic() - started, place.warehouse.stat().st_size)
 
 
@@ -402,7 +457,7 @@ def _write_large_tables(
     """Write CRM and visits block by block; return the rows, and the firm as advertisers know it."""
     firm: CompanyTables | None = None
     with RawFile(home, memory_limit=memory_limit) as file:
-        for number, tables in enumerate(company.blocks()):
+        for number, tables in enumerate(blocks_made_ahead(company)):
             amocrm = AmocrmRaw(tables, settings, number)
             if firm is None:
                 firm = _without_deals(tables)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ from ingest.demo.__main__ import main
 from ingest.demo.amocrm_raw import AmocrmRaw
 from ingest.demo.json_columns import json_texts, numbers, strings
 from ingest.demo.raw_file import hashes
-from ingest.demo.scale import ScaledCompany, write_raw
+from ingest.demo.scale import ScaledCompany, blocks_made_ahead, write_raw
 from ingest.errors import ConfigurationError
 from ingest.records import payload_hash
 from ingest.sources.amocrm import ENDPOINTS
@@ -56,6 +57,20 @@ def raw(settings: Settings) -> AmocrmRaw:
 @pytest.fixture(scope="module")
 def blocks() -> list[CompanyTables]:
     return list(TWO_BLOCKS.blocks())
+
+
+def test_another_process_makes_the_same_blocks(blocks: list[CompanyTables]) -> None:
+    made = list(blocks_made_ahead(TWO_BLOCKS))
+    assert len(made) == len(blocks) == 2
+    for theirs, ours in zip(made, blocks, strict=True):
+        assert theirs.now == ours.now
+        assert all(table.equals(getattr(ours, name)) for name, table in theirs.items())
+
+
+def test_what_another_process_cannot_make_is_told_here() -> None:
+    reader, writer = Pipe(duplex=False)
+    scale._make_blocks(replace(TWO_BLOCKS, months=-1), writer)
+    assert isinstance(reader.recv(), IndexError)
 
 
 @pytest.mark.parametrize("table", COLUMNAR)
