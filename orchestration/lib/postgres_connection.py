@@ -203,7 +203,7 @@ def _one_line(text: str, target: PostgresTarget) -> str:
     for secret in (target.password, target.reader_password):
         if secret:
             words = words.replace(secret, "***")
-    return words[:400].rstrip(".")
+    return words[:400].rstrip(" .?")
 
 
 def _home_id(home: Home) -> str:
