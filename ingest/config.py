@@ -1,4 +1,4 @@
-"""Environment and `voronka.toml` turned into typed settings; the only reader of os.environ here.
+"""Environment and `voronka.toml` turned into typed settings; the only place that knows os.environ.
 
 Order of precedence: environment, then the file, then the default. Every value remembers where it
 came from, so that `voronka doctor` can say so.
@@ -507,6 +507,25 @@ def require_secret(home: Home, ref: SourceRef, name: str) -> str:
         account=str(ref),
         action=f"Set {variable}, or {name} under [{section}] in {home.secrets_file}",
     )
+
+
+@contextmanager
+def applied(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for this process and its children, and put the old values back.
+
+    Args:
+        variables: Names and values of the environment.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -16,10 +16,8 @@ import csv
 import datetime as dt
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,7 +26,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ingest.config import Home, Settings, SourceRef, load_settings
+from ingest.config import Home, Settings, SourceRef, applied, load_settings
 from ingest.demo import story
 from ingest.demo.amocrm_raw import AMOCRM, AmocrmRaw
 from ingest.demo.arrow import Column, compute
@@ -541,22 +539,8 @@ def _land_advertising(
             if name in SOURCES
         }
         served = settings.with_source_options(tuple(options), options, origin="demo company")
-        with _secrets(secrets):
+        with applied(secrets):
             for ref in served.sources:
                 for table, part in load_source(ref, served).resources.items():
                     rows[f"{ref.name}.{table}"] = part.rows_stored
     return rows
-
-
-@contextmanager
-def _secrets(tokens: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in tokens}
-    os.environ.update(tokens)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

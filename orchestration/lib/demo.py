@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingest.config import Home, Settings, SourceRef
+from ingest.config import Home, Settings, SourceRef, applied
 from ingest.sources import SOURCES
-from orchestration.lib.environment import applied
 from orchestration.lib.errors import HomeError
 from orchestration.lib.progress import console, thousands
 

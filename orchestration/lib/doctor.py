@@ -14,11 +14,10 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Literal
 
-from ingest.config import Settings, load_settings
+from ingest.config import Settings, applied, load_settings
 from ingest.errors import ConfigurationError, IngestError
 from orchestration.lib.environment import (
     DBT_PROJECT_DIR,
-    applied,
     dagster_environment,
     dbt_executable,
 )

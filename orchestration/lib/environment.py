@@ -1,10 +1,8 @@
-"""What dbt, Dagster and dlt find in their environment; the only writer of os.environ here."""
+"""What dbt, Dagster and dlt find in their environment."""
 
 import json
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
@@ -80,18 +78,3 @@ def dbt_vars_arguments(settings: Settings) -> list[str]:
 def dbt_executable() -> Path:
     """Return the command that runs dbt inside a home, installed beside this Python."""
     return Path(sys.executable).parent / "voronka-dbt"
-
-
-@contextmanager
-def applied(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for this process and its children, and put the old values back."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingest.config import Settings, load_settings
+from ingest.config import Settings, applied, load_settings
 from orchestration.lib.demo import demo_sources
-from orchestration.lib.environment import applied, dagster_environment, dbt_environment
+from orchestration.lib.environment import dagster_environment, dbt_environment
 from orchestration.lib.lock import refresh_lock
 from orchestration.lib.progress import console
 from orchestration.lib.publishing import repair_postgres
