@@ -287,6 +287,7 @@ def _settings() -> "Settings":
 
 
 def _refresh(settings: "Settings") -> int:
+    from ingest.config import applied
     from orchestration.lib.environment import dagster_environment, new_run_id
     from orchestration.lib.lock import refresh_lock
     from orchestration.lib.progress import seconds_in_words, terminal_for_progress
