@@ -6,12 +6,22 @@ key and the values allowed, and each card's SQL is proved to be one `select` ove
 
     owner.yaml
       name, order, title, description, owner, methodology, exposure
-      filters:   {period: {label, kind, default, values}}
-      tabs:      [{key, title, cards: [{key, title, display, sql, columns, layout, ...}]}]
+      filters:   {period: {label, kind: category | week | month | date, default, values}}
+      tabs:      [{key, title, cards: [...]}]
+    a card
+      key, title, description, display, sql, columns, layout, filters, empty, tier
+      opens, expects_rows, metabase: {display, settings}
+      and what its display needs (dimension, metrics, step, value, ...)
+    a column
+      label, format, values, tones, bar, tier, source
+      link (opens the CRM) or opens + passes (opens the list behind the number)
+    between cards: display heading (a title) and note (a fixed text)
 
 SQL takes filters the way Metabase does: `{{period}}` stands for a condition on the column that the
 card binds (`filters: {period: rpt_owner_panel.period_type}`), `[[and {{channel}}]]` is left out
-when nothing is chosen.
+when nothing is chosen. A filter with a default always holds a value. One text of SQL is read by
+DuckDB and PostgreSQL, so what only one of them knows, or both read differently, is refused
+(`portability`); `contracts` proves a card before anything is built, `published` against a file.
 """
 
 from orchestration.lib.cards.parts import (
