@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from pathlib import Path
 
@@ -65,7 +66,9 @@ def test_ids_dates_and_client_ids_are_no_phones(privacy: Privacy, text: str) -> 
 def test_contacts_inside_texts_become_tokens(privacy: Privacy, text: str) -> None:
     masked = privacy.mask_text(text)
     assert "ph_" in masked or "em_" in masked
-    assert not any(part in masked for part in ("4567", "1234567", "0958", "ivan.petrov"))
+    # The token of another key may hold any four digits.
+    rest = re.sub("(ph|em)_[0-9a-f]{32}", "", masked)
+    assert not any(part in rest for part in ("4567", "1234567", "0958", "ivan.petrov"))
 
 
 def test_mail_tokens_keep_kind_and_domain(privacy: Privacy) -> None:
