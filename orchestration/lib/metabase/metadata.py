@@ -109,7 +109,7 @@ def foreign_keys(manifest: Mapping[str, Any]) -> dict[tuple[str, str], DesiredFi
     for table, arguments in _tests(manifest, "known_references"):
         for reference in arguments["references"]:
             said = _REFERENCE.search(reference["to"])
-            if said and (said[1], reference["field"]) in keys and _is_key(reference["column"]):
+            if said and (said[1], reference["field"]) in keys:
                 target = DesiredField(said[1], reference["field"])
                 found[(table, reference["column"])] = target
     return found
