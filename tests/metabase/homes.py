@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+import pickle
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from ingest.config import Settings, load_settings
 from orchestration.lib.metabase.client import Credentials, MetabaseClient
@@ -16,6 +20,7 @@ from orchestration.lib.metabase.plan import Plan
 from orchestration.lib.metabase.publishing import Showing
 from orchestration.lib.metabase.state import MetabaseState
 from orchestration.lib.serving import PublishedFile, ServeFolder
+from tests.metabase.crashes import direct
 from tests.metabase.desired_states import MARTS_SQL, STATE
 from tests.metabase.fake import FakeMetabase
 
@@ -90,8 +95,32 @@ def ids_of(fake: FakeMetabase) -> Mapping[str, list[int]]:
 
 
 @contextmanager
-def credentials(monkeypatch) -> Iterator[None]:
-    """Give the process the secrets of the fake's administrator."""
-    monkeypatch.setenv("METABASE__EMAIL", EMAIL)
-    monkeypatch.setenv("METABASE__PASSWORD", PASSWORD)
-    yield
+def settled(root: Path) -> Iterator[Callable[[], Company]]:
+    """Yield what returns a company whose instance shows its build: made once, put back each time.
+
+    Args:
+        root: An empty folder.
+    """
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        direct(FakeMetabase(sync_seconds=0)) as fake,
+    ):
+        patch.setenv("METABASE__EMAIL", EMAIL)
+        patch.setenv("METABASE__PASSWORD", PASSWORD)
+        company = Company(root / "home", fake)
+        company.publish_file("one")
+        company.showing().publish()
+        shutil.copytree(company.root, root / "kept", copy_function=os.link)
+        state = pickle.dumps(fake.state)
+
+        def restored() -> Company:
+            fake.reset()
+            # A path is used again here, which a server with open connections would never notice.
+            fake.databases.close()
+            fake.state = pickle.loads(state)
+            shutil.rmtree(company.root)
+            shutil.copytree(root / "kept", company.root)
+            fake.requests.clear()
+            return company
+
+        yield restored

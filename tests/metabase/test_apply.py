@@ -1,5 +1,4 @@
 import json
-import pickle
 from dataclasses import replace
 
 import pytest
@@ -12,7 +11,7 @@ from orchestration.lib.metabase.errors import (
 from tests.metabase.crashes import direct
 from tests.metabase.desired_states import STATE, with_card, with_dashboard, with_dashcard
 from tests.metabase.fake import ADMINISTRATORS, ALL_USERS, FakeMetabase
-from tests.metabase.homes import EMAIL, PASSWORD, Company, ids_of
+from tests.metabase.homes import EMAIL, PASSWORD, Company, ids_of, settled
 
 # "shuffled" and rewritten answers are the fake's own doing at each version.
 VERSIONS = ("0.59", "0.61", "0.63")
@@ -34,32 +33,16 @@ def empty(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory):
-    """Yield a company whose instance is as wanted, and what it takes to get back there."""
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        direct(FakeMetabase(sync_seconds=0, is_result_reused=True)) as fake,
-    ):
-        patch.setenv("METABASE__EMAIL", EMAIL)
-        patch.setenv("METABASE__PASSWORD", PASSWORD)
-        company = Company(tmp_path_factory.mktemp("settled"), fake)
-        company.publish_file("one")
-        company.showing().publish()
-        home = company.settings.home
-        files = {path: path.read_bytes() for path in (home.metabase_state, home.metabase_key)}
-        yield company, pickle.dumps(fake.state), files
+def settled_home(tmp_path_factory):
+    with settled(tmp_path_factory.mktemp("settled")) as restored:
+        yield restored
 
 
 @pytest.fixture
-def company(settled):
-    company, state, files = settled
-    company.fake.reset()
-    company.fake.state = pickle.loads(state)
-    for path, content in files.items():
-        path.write_bytes(content)
-    company.fake.requests.clear()
-    yield company
-    assert company.fake.end_findings() == []
+def company(settled_home):
+    made = settled_home()
+    yield made
+    assert made.fake.end_findings() == []
 
 
 def actions(company, desired=STATE):

@@ -5,7 +5,7 @@ from orchestration.lib.metabase.doctor import examine_briefly, examine_instance
 from tests.metabase.crashes import direct
 from tests.metabase.desired_states import MARTS_SQL, STATE, with_dashboard
 from tests.metabase.fake import ALL_USERS, FakeMetabase
-from tests.metabase.homes import EMAIL, PASSWORD, Company
+from tests.metabase.homes import EMAIL, PASSWORD, Company, settled
 
 
 @pytest.fixture
@@ -18,10 +18,19 @@ def empty(tmp_path, monkeypatch):
         yield company
 
 
+@pytest.fixture(scope="module")
+def settled_home(tmp_path_factory):
+    with settled(tmp_path_factory.mktemp("settled")) as restored:
+        yield restored
+
+
 @pytest.fixture
-def company(empty):
-    empty.showing().publish()
-    return empty
+def company(settled_home, monkeypatch):
+    made = settled_home()
+    monkeypatch.setattr(made.fake, "tag", made.fake.tag)
+    monkeypatch.setattr(made.fake, "engines", made.fake.engines)
+    yield made
+    vars(made.fake).pop("handle", None)
 
 
 def findings(company, desired=STATE):

@@ -20,21 +20,24 @@ from orchestration.lib.metabase.target import target_of
 from tests.metabase.crashes import direct
 from tests.metabase.desired_states import MARTS_SQL, STATE, with_card
 from tests.metabase.fake import FakeMetabase
-from tests.metabase.homes import EMAIL, PASSWORD, Company
+from tests.metabase.homes import Company, settled
 
 SYNC = "/sync_schema"
 
 
+@pytest.fixture(scope="module")
+def settled_home(tmp_path_factory):
+    with settled(tmp_path_factory.mktemp("settled")) as restored:
+        yield restored
+
+
 @pytest.fixture
-def company(tmp_path, monkeypatch):
-    monkeypatch.setenv("METABASE__EMAIL", EMAIL)
-    monkeypatch.setenv("METABASE__PASSWORD", PASSWORD)
-    with direct(FakeMetabase(sync_seconds=0)) as fake:
-        made = Company(tmp_path, fake)
-        made.publish_file("one")
-        made.showing().publish()
-        fake.requests.clear()
-        yield made
+def company(settled_home, monkeypatch):
+    made = settled_home()
+    monkeypatch.setattr(made.fake, "sync_seconds", 0)
+    yield made
+    # What a test put before the fake goes with it.
+    vars(made.fake).pop("handle", None)
 
 
 def shown_file(company):
