@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestration.lib.cards.parts import (
     GRID_COLUMNS,
+    LOCALES,
     VOCABULARY,
     CardError,
     Column,
@@ -102,6 +103,7 @@ def _readable_path(path: Iterable[str | int]) -> str:
 
 
 _TAG_AT = 4
+_LONGEST_TITLE = 254
 
 
 def _problems(path: Path, lines: Mapping[tuple[str | int, ...], int], error: ValidationError,
@@ -318,6 +320,10 @@ def _findings_inside(file: DashboardFile) -> Iterator[str]:
             if piece.key in seen:
                 yield f"{file.where(piece, 'key')}: this key stands twice in the dashboard"
             seen.add(piece.key)
+            longest = max(len(piece.title.in_(locale)) for locale in LOCALES)
+            if longest > _LONGEST_TITLE:
+                where = file.where(piece, "title")
+                yield f"{where}: {longest} signs; Metabase holds {_LONGEST_TITLE}"
             box = piece.layout
             if box.column + box.width > GRID_COLUMNS:
                 right = box.column + box.width

@@ -170,6 +170,13 @@ def test_words_that_metabase_would_fill_in_are_refused(tmp_path: Path, words: st
     assert "title.en: " in said
 
 
+def test_title_longer_than_a_name_may_be_is_refused(tmp_path: Path) -> None:
+    title = {"en": "Deals", "ru": "Сделки " * 40}
+    assert "list.title: 279 signs; Metabase holds 254" in refused(
+        tmp_path, content(deals(title=title))
+    )
+
+
 def test_semicolon_at_the_end_is_refused(tmp_path: Path) -> None:
     one = deals()
     one["sql"] = "select deal_name, deal_url, channel from marts.dim_deals where {{channel}};"
