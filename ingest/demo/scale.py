@@ -37,7 +37,7 @@ from ingest.demo.randomness import DAY, Ints, Streams
 from ingest.demo.raw_file import RawFile
 from ingest.demo.serving import serve_demo
 from ingest.demo.tables import CompanyTables
-from ingest.errors import ConfigurationError
+from ingest.errors import ConfigurationError, StorageError
 from ingest.loading import load_source
 from ingest.sources import SOURCES
 from ingest.sources.yandex_metrica import COUNTERS, VISITS
@@ -182,6 +182,9 @@ def blocks_made_ahead(company: ScaledCompany) -> Iterator[CompanyTables]:
 
     Args:
         company: The company; one of a single block is made here.
+
+    Raises:
+        StorageError: The other process was ended, most likely for want of memory.
     """
     if company.block_count == 1:
         yield from company.blocks()
@@ -194,7 +197,13 @@ def blocks_made_ahead(company: ScaledCompany) -> Iterator[CompanyTables]:
     writer.close()
     try:
         for _ in range(company.block_count):
-            found = reader.recv()
+            try:
+                found = reader.recv()
+            except EOFError:
+                raise StorageError(
+                    "the process that makes the company was ended",
+                    action="Make a smaller company, or give it more memory",
+                ) from None
             if isinstance(found, BaseException):
                 raise found
             yield found

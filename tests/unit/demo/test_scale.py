@@ -17,7 +17,7 @@ from ingest.demo.amocrm_raw import AmocrmRaw
 from ingest.demo.json_columns import json_texts, numbers, strings
 from ingest.demo.raw_file import hashes
 from ingest.demo.scale import ScaledCompany, blocks_made_ahead, write_raw
-from ingest.errors import ConfigurationError
+from ingest.errors import ConfigurationError, StorageError
 from ingest.records import payload_hash
 from ingest.sources.amocrm import ENDPOINTS
 
@@ -71,6 +71,13 @@ def test_what_another_process_cannot_make_is_told_here() -> None:
     reader, writer = Pipe(duplex=False)
     scale._make_blocks(replace(TWO_BLOCKS, months=-1), writer)
     assert isinstance(reader.recv(), IndexError)
+
+
+def test_the_end_of_the_other_process_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    # It cannot even begin: what it should run is nowhere to be found.
+    monkeypatch.setattr(scale, "_make_blocks", exit)
+    with pytest.raises(StorageError, match="was ended"):
+        list(blocks_made_ahead(TWO_BLOCKS))
 
 
 @pytest.mark.parametrize("table", COLUMNAR)
