@@ -6,11 +6,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ingest.config import Settings
+from ingest.config import Settings, applied
 from ingest.loading import ensure_raw_tables
 from orchestration.lib.environment import (
     DBT_PROJECT_DIR,
-    applied,
     dbt_environment,
     dbt_executable,
     dbt_vars_arguments,
