@@ -246,7 +246,7 @@ def list_cards(client: MetabaseClient, database_id: int) -> list[Raw]:
     return cards
 
 
-def list_dashboards(client: MetabaseClient, collection: int | str) -> list[Raw]:
+def list_dashboards(client: MetabaseClient, collection: int) -> list[Raw]:
     """Return the dashboards in a collection, without their content."""
     answer = client.get(f"/api/collection/{collection}/items", models="dashboard")
     rows: list[Raw] = answer["data"]
@@ -290,9 +290,8 @@ def _dashboards(
     found = _ours(live, "dashboard", state)
     missing = [key for key in state.keys("dashboard") if key not in found]
     if missing or not found:
-        for key, raw in _ours(
-            list_dashboards(client, "trash"), "dashboard", state, is_archive=True
-        ).items():
+        archived = client.get("/api/dashboard", f="archived")
+        for key, raw in _ours(archived, "dashboard", state, is_archive=True).items():
             found.setdefault(key, raw)
     whole: dict[str, Raw] = {}
     for key, raw in found.items():
