@@ -64,7 +64,7 @@ def test_dashcards_without_tabs_lose_the_tabs(visitor: Visitor) -> None:
         dashcards=[note(-1, dashboard_tab_id=-1)],
     )
     dashcard = first["dashcards"][0]
-    again = put(visitor, board, dashcards=[note(dashcard["id"], dashboard_tab_id=-1)])
+    again = put(visitor, board, dashcards=[note(dashcard["id"])])
     assert again["tabs"] == []
     assert again["dashcards"][0]["dashboard_tab_id"] is None
 
@@ -85,6 +85,11 @@ def test_tabs_are_placed_as_listed_and_keep_their_ids(visitor: Visitor) -> None:
         (tabs[1]["id"], 0),
         (tabs[0]["id"], 1),
     ]
+
+
+def test_tabs_without_dashcards_are_passed_over(visitor: Visitor) -> None:
+    board = put(visitor, visitor.dashboard(), tabs=[{"id": -1, "name": "A"}])
+    assert board["tabs"] == []
 
 
 def test_with_two_tabs_every_dashcard_needs_one(visitor: Visitor) -> None:
@@ -113,7 +118,10 @@ def test_deleting_a_tab_deletes_its_dashcards(visitor: Visitor) -> None:
     )
     kept, lost = first["tabs"]
     sent = [note(one["id"], dashboard_tab_id=one["dashboard_tab_id"]) for one in first["dashcards"]]
-    second = put(visitor, board, tabs=[{"id": kept["id"], "name": "A"}], dashcards=sent)
+    body = {"tabs": [{"id": kept["id"], "name": "A"}], "dashcards": sent}
+    assert visitor.ask("PUT", f"/api/dashboard/{board['id']}", body).status_code == 500
+    sent = [one for one in sent if one["dashboard_tab_id"] == kept["id"]]
+    second = put(visitor, board, tabs=body["tabs"], dashcards=sent)
     assert [one["dashboard_tab_id"] for one in second["dashcards"]] == [kept["id"]]
     assert lost["id"] not in visitor.fake.state.tabs
 
@@ -233,6 +241,18 @@ def test_archived_dashboards_leave_the_list_and_come_back_with_their_cards(
     assert len(visitor.get("/api/dashboard", f="archived")) == 1
     back = put(visitor, board, archived=False)
     assert back["dashcards"][0]["id"] == board["dashcards"][0]["id"]
+
+
+def test_an_archived_dashboard_takes_no_dashcards_even_while_it_is_restored(
+    visitor: Visitor,
+) -> None:
+    board = put(visitor, visitor.dashboard(), archived=True)
+    body = {"archived": False, "tabs": [], "dashcards": [note(-1)]}
+    answer = visitor.ask("PUT", f"/api/dashboard/{board['id']}", body)
+    assert (answer.status_code, answer.json()["error_code"]) == (404, "archived")
+    put(visitor, board, archived=False)
+    del body["archived"]
+    assert len(put(visitor, board, **body)["dashcards"]) == 1
 
 
 def test_a_public_link_is_made_once(visitor: Visitor) -> None:

@@ -160,7 +160,12 @@ class Dashboards:
                 raise forbidden()
         else:
             collection_id = row["collection_id"]
-        if body.get("dashcards") is not None or body.get("tabs") is not None:
+        # Tabs alone are passed over: the server looks for dashcards first.
+        if "dashcards" in body:
+            if row["archived"]:
+                # Even where the same request restores it: the check is made on the old row.
+                archived = {"message": "The object has been archived.", "error_code": "archived"}
+                raise RefusedError(404, archived)
             self._replace(row["id"], body)
         row["collection_id"] = collection_id
         for name in _NULLABLE:
@@ -177,16 +182,14 @@ class Dashboards:
     def _replace(self, dashboard_id: int, body: Row) -> None:
         """Replace tabs and dashcards; nothing is changed when something is refused."""
         state = self._state
-        sent = body.get("dashcards")
+        sent = body["dashcards"] or []
         old = {k: d for k, d in state.dashcards.items() if d["dashboard_id"] == dashboard_id}
         old_tabs = {k: t for k, t in state.tabs.items() if t["dashboard_id"] == dashboard_id}
         # Dashcards without tabs: no tabs any more.
-        tabs = body.get("tabs") or [] if sent is not None else body["tabs"]
+        tabs = body.get("tabs") or []
         for tab in tabs:
             if not str(tab.get("name") or "").strip():
                 raise invalid(tabs="value must be seq of maps in which ids are unique")
-        if sent is None:
-            sent = [dict(dashcard) for dashcard in old.values()]
         self._check_dashcards(sent, old, tabs, dashboard_id)
         new_tab_ids: dict[Any, int] = {}
         for position, tab in enumerate(tabs):
@@ -204,10 +207,6 @@ class Dashboards:
             del state.tabs[tab_id]
         kept = set()
         for one in sent:
-            tab_id = one.get("dashboard_tab_id")
-            if tab_id is not None and new_tab_ids and tab_id not in new_tab_ids:
-                # Its tab is going: so does it.
-                continue
             kept.add(self._put_dashcard(dashboard_id, one, old, new_tab_ids))
         for dashcard_id in set(old) - kept:
             gone = state.dashcards.pop(dashcard_id)
@@ -233,8 +232,12 @@ class Dashboards:
                     raise invalid(dashcards=f"{name}: value must be an integer.")
             if one["size_x"] < 1 or one["size_y"] < 1 or one["row"] < 0 or one["col"] < 0:
                 raise invalid(dashcards="size_x: value must be an integer greater than zero.")
-            if len(tabs) > 1 and one.get("dashboard_tab_id") is None:
+            tab_id = one.get("dashboard_tab_id")
+            if len(tabs) > 1 and tab_id is None:
                 raise RefusedError(400, _TAB_TEXT)
+            if tab_id is not None and tab_id not in {tab.get("id") for tab in tabs}:
+                # The tab is deleted before the place is written.
+                raise RefusedError(500, {"message": "Referential integrity constraint violation"})
             card_id = one.get("card_id")
             is_new = one["id"] not in old or old[one["id"]]["card_id"] != card_id
             for shown_id in (card_id, *(s.get("id") for s in one.get("series") or [])):
