@@ -34,7 +34,7 @@ from orchestration.lib.page_view_types import (
 )
 
 # A list of deals is for looking into, not for reading through: the page would be megabytes.
-_MOST_DEALS = 10
+_MOST_DEALS = 8
 _MOST_ROWS = 30
 
 
