@@ -7,6 +7,7 @@ from orchestration.lib.metabase.errors import (
     MetabaseAmbiguousError,
     MetabaseForeignError,
     MetabaseServerError,
+    MetabaseUncertainError,
 )
 from tests.metabase.crashes import direct
 from tests.metabase.desired_states import STATE, with_card, with_dashboard, with_dashcard
@@ -105,6 +106,50 @@ def test_lost_key_is_made_anew_under_the_same_name(company):
     company.showing().publish()
     assert company.fake.dump()["api_keys"] == [["Voronka: Voronka", "Administrators"]]
     assert company.plan().is_empty
+
+
+def lose_first_answer(company, monkeypatch, path, *, is_done):
+    """Break the connection at the first POST to a path, after it was carried out or before."""
+    real, lost = company.fake.handle, []
+
+    def handle(call, raw):
+        if (call.method, call.path) == ("POST", path) and not lost:
+            lost.append(path)
+            if is_done:
+                real(call, raw)
+            return None
+        return real(call, raw)
+
+    monkeypatch.setattr(company.fake, "handle", handle)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/setup",
+        "/api/api-key",
+        "/api/database",
+        "/api/collection",
+        "/api/permissions/group",
+        "/api/card",
+        "/api/dashboard",
+    ],
+)
+def test_answer_lost_after_the_deed_is_looked_for_and_the_apply_goes_on(empty, monkeypatch, path):
+    lose_first_answer(empty, monkeypatch, path, is_done=True)
+    empty.showing().publish()
+    sent = [one.path for one in empty.fake.requests if one.method == "POST"]
+    once = {"/api/card": 3, "/api/dashboard": 2}.get(path, 1)
+    assert sent.count(path) == once
+    assert empty.plan().is_empty
+
+
+def test_request_that_was_not_carried_out_is_left_to_the_next_apply(empty, monkeypatch):
+    lose_first_answer(empty, monkeypatch, "/api/card", is_done=False)
+    with pytest.raises(MetabaseUncertainError):
+        empty.showing().publish()
+    empty.showing().publish()
+    assert empty.plan().is_empty
 
 
 def test_renamed_card_is_a_rename_and_keeps_its_id(company):
