@@ -870,27 +870,32 @@ def ensure_raw_tables(home: Home) -> None:
         _create_warehouse(home.warehouse)
     with open_warehouse(home.warehouse) as connection:
         kinds = _column_kinds(connection)
-        present = {
-            (schema, table, column)
-            for schema, table, column in connection.execute(
-                "select schema_name, table_name, column_name from duckdb_columns()"
-            ).fetchall()
-        }
+        present: dict[tuple[str, str], set[str]] = {}
+        for schema, table, column in connection.execute(
+            "select schema_name, table_name, column_name from duckdb_columns()"
+        ).fetchall():
+            present.setdefault((schema, table), set()).add(column)
+        connection.begin()
         for definition in SOURCES.values():
-            connection.execute(f'create schema if not exists "{definition.dataset}"')
+            dataset = definition.dataset
+            connection.execute(f'create schema if not exists "{dataset}"')
             connection.execute(
-                f'create table if not exists "{definition.dataset}"._dlt_loads ({_LOADS_COLUMNS})'
+                f'create table if not exists "{dataset}"._dlt_loads ({_LOADS_COLUMNS})'
             )
             for table, schema in RAW_TABLES[definition.name].items():
                 columns = {f.name: kinds.get(f.name, _SQL_TYPES[f.type]) for f in schema}
                 columns["_dlt_load_id"] = "varchar"
-                declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-                target = f'"{definition.dataset}"."{table}"'
-                connection.execute(f"create table if not exists {target} ({declared})")
+                known = present.get((dataset, table))
+                if known is None:
+                    declared = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
+                    connection.execute(f'create table "{dataset}"."{table}" ({declared})')
+                    continue
                 for name, kind in columns.items():
-                    known = (definition.dataset, table)
-                    if any(p[:2] == known for p in present) and (*known, name) not in present:
-                        connection.execute(f'alter table {target} add column "{name}" {kind}')
+                    if name not in known:
+                        connection.execute(
+                            f'alter table "{dataset}"."{table}" add column "{name}" {kind}'
+                        )
+        connection.commit()
 
 
 def _create_warehouse(path: Path) -> None:

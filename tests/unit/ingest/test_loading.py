@@ -149,6 +149,19 @@ def test_every_declared_table_exists_with_its_types(home: Home) -> None:
     ensure_raw_tables(home)
 
 
+def test_a_column_that_an_older_home_lacks_is_added(home: Home) -> None:
+    land(home, {"id": 1})
+    with open_warehouse(home.warehouse) as connection:
+        connection.execute("alter table raw_amocrm.users drop column cursor_at")
+    ensure_raw_tables(home)
+    land(home, {"id": 1}, {"id": 2, "at": 1_700_000_000})
+    with open_warehouse(home.warehouse) as connection:
+        found = connection.execute(
+            "select record_id, cursor_at from raw_amocrm.users order by record_id"
+        ).fetchall()
+    assert found == [("1", None), ("2", from_unix(1_700_000_000))]
+
+
 def test_types_stay_after_dlt_has_loaded(home: Home) -> None:
     land(home, {"id": 1, "at": 1_700_000_000})
     with open_warehouse(home.warehouse) as connection:
