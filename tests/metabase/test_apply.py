@@ -101,6 +101,14 @@ def test_key_is_kept_for_its_owner_and_used_from_then_on(company):
     assert not [one for one in company.fake.requests if one.path == "/api/session"]
 
 
+def test_key_made_for_one_address_goes_to_no_other(company):
+    file = company.settings.home.metabase_key
+    stored = json.loads(file.read_text())
+    file.write_text(json.dumps({**stored, "url": "http://another.test"}))
+    company.plan()
+    assert [one.path for one in company.fake.requests if one.method == "POST"] == ["/api/session"]
+
+
 def test_lost_key_is_made_anew_under_the_same_name(company):
     company.settings.home.metabase_key.unlink()
     company.showing().publish()
