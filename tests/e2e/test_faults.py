@@ -15,7 +15,7 @@ from tests.disturbed import SERVERS, Home, Tally, Undisturbed, disturbed_loads
 pytestmark = pytest.mark.e2e
 # Fewer windows, fewer requests: a fault can meet each of them all the same.
 OPTIONS = {
-    "VORONKA_AMOCRM_WINDOW_DAYS": "60",
+    "VORONKA_AMOCRM_WINDOW_DAYS": "80",
     "VORONKA_AMOCRM_HISTORY_DAYS": "70",
     "VORONKA_YANDEX_DIRECT_START_DATE": "2026-09-01",
     "VORONKA_VK_ADS_START_DATE": "2026-09-01",
