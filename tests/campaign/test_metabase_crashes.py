@@ -73,7 +73,8 @@ def crashes_of(fake: FakeMetabase, settings: Settings, desired: DesiredState) ->
         lambda: not showing(settings, desired).look()[0].actions,
     )
     crashes.watch()
-    assert fake.end_findings() == []
+    # A card taken away at random may leave a filter that reaches nothing; that is no crash.
+    assert [one for one in fake.end_findings() if "is not mapped to anything" not in one] == []
     # The same requests again, hundreds of times: they were held against the documents once.
     fake.is_validated = False
     return crashes
