@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from tests.bench import landing, models, postgres
-from tests.bench.measuring import GIB, Report, measure, scratch
+from tests.bench.measuring import GIB, Report, apart, measure, scratch
 from tests.postgres.cluster import binaries, running_cluster
 
 # A few of the firm's deals are in the bin or not yet accepted; 200,000 and more are listed.
@@ -34,7 +34,7 @@ def bench_landing(report: Report) -> None:
     folder = scratch("landing")
     try:
         pages, sample = folder / "pages.jsonl", folder / "sample.jsonl"
-        rows = landing.write_pages(pages, DEALS)
+        rows = apart(landing.write_pages, pages, DEALS)
         print(
             f"From server bytes to a committed raw table, {rows:,} amoCRM deals (dlt's defaults: a sample of {SAMPLE:,})"
         )
@@ -81,7 +81,7 @@ def bench_models(report: Report, deals: int) -> None:
     folder = scratch("models")
     try:
         base = folder / "base"
-        models.write_warehouse(base, deals)
+        apart(models.write_warehouse, base, deals)
         models.prepare(base)
         results = {}
         for way in ("plain", "dbt"):
@@ -142,7 +142,7 @@ def bench_postgres(report: Report) -> None:
     folder = scratch("postgres")
     try:
         file = folder / "wide.duckdb"
-        postgres.write_marts(file, postgres.ROWS)
+        apart(postgres.write_marts, file, postgres.ROWS)
         with running_cluster({}) as cluster:
             loaded = measure("tests.bench.postgres", str(file), cluster.new_database("bench").url)
         report.bar(

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+T = TypeVar("T")
 GIB = 1024**3
 
 
@@ -48,6 +53,16 @@ def measure(module: str, *arguments: str) -> Measured:
         )
     result = json.loads(text.strip().splitlines()[-1])
     return Measured(result["rows"], result["seconds"], usage.ru_maxrss * 1024)
+
+
+def apart(work: Callable[..., T], *arguments: object) -> T:
+    """Prepare something in a process of its own and return what it returned.
+
+    The operating system counts what the starting process holds into the peak of every child, so the one that
+    measures has to stay small.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(work, *arguments).result()
 
 
 class Report:
