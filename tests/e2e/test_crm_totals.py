@@ -27,7 +27,7 @@ OCTOBER = (
 
 @pytest.fixture(scope="module")
 def crm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Product, DemoEndpoints]]:
-    with serve_demo(DemoCompany(seed=7, months=4, leads=1500).tables()) as endpoints:
+    with serve_demo(DemoCompany(seed=7, months=4, leads=600).tables()) as endpoints:
         product = Product(
             tmp_path_factory.mktemp("totals") / "home",
             {
