@@ -52,7 +52,7 @@ lint-sql: $(READY)
 
 # In the order of collection the companies' long files run in the middle; sorted by number of tests, as xdist would
 # have it, they come last and one core waits for the other (80 s of 9 minutes).
-test: $(READY) packages lint ## All checks, about 11 minutes on 2 cores
+test: $(READY) packages lint ## All checks, about 10 minutes on 2 cores
 	@$(BIN)/pytest -m "not campaign and not bench" -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(READY) packages ## Measure against stated baselines in one run
