@@ -13,8 +13,8 @@
             "себестоимость и зарплаты (показано: продано минус реклама)",
         ],
         "silent_ad_account": [
-            "the newest cost of an ad account that tells nothing new (see data trust)",
-            "последние расходы рекламного кабинета, в котором нет новых данных (см. доверие к данным)",
+            "part of the cost, an ad account is silent (see data trust)",
+            "часть расходов, рекламный кабинет молчит (см. доверие к данным)",
         ],
         "newer_data": ["newer data of the source", "свежие данные источника"],
     } -%}
