@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.metabase.fake.state import ADMINISTRATORS, ALL_USERS, Row, State
+from tests.metabase.fake.part import Part
+from tests.metabase.fake.state import ADMINISTRATORS, ALL_USERS, Row
 from tests.metabase.fake.web import (
     Answer,
     Call,
@@ -21,16 +22,8 @@ _COMMON_PASSWORDS = {"password1", "metabase1", "qwerty123", "abc123", "123456"}
 _LOGIN_ATTEMPTS = 10
 
 
-class Accounts:
+class Accounts(Part):
     """Who may come in, and what they may do there."""
-
-    def __init__(self, fake: Any) -> None:
-        self._fake = fake
-
-    @property
-    def _state(self) -> State:
-        state: State = self._fake.state
-        return state
 
     def register(self, routes: Routes) -> None:
         """Add the routes of this part."""

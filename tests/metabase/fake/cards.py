@@ -6,24 +6,17 @@ from typing import Any
 
 from tests.metabase.fake import dataset_query
 from tests.metabase.fake.engines import EngineError
+from tests.metabase.fake.part import Part
 from tests.metabase.fake.queries import metadata
-from tests.metabase.fake.state import Row, State
+from tests.metabase.fake.state import Row
 from tests.metabase.fake.substitution import SubstitutionError
 from tests.metabase.fake.web import Answer, Call, RefusedError, Routes, forbidden, invalid, missing
 
 _TYPES = {"question", "model", "metric"}
 
 
-class Cards:
+class Cards(Part):
     """Questions, which a dashboard shows."""
-
-    def __init__(self, fake: Any) -> None:
-        self._fake = fake
-
-    @property
-    def _state(self) -> State:
-        state: State = self._fake.state
-        return state
 
     def register(self, routes: Routes) -> None:
         """Add the routes of this part."""

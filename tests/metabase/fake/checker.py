@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.metabase.fake.check_cards import card_findings
 from tests.metabase.fake.check_dashboards import dashboard_findings, link_findings
-from tests.metabase.fake.state import Row, State
+from tests.metabase.fake.part import Part
+from tests.metabase.fake.state import Row
 from tests.metabase.fake.web import Call
 
 _CARD = (
@@ -160,16 +161,8 @@ _SEMANTIC_TYPES = frozenset(
 )
 
 
-class Checker:
+class Checker(Part):
     """Finds what a server takes without a word and shows wrong."""
-
-    def __init__(self, fake: Any) -> None:
-        self._fake = fake
-
-    @property
-    def _state(self) -> State:
-        state: State = self._fake.state
-        return state
 
     def findings(self, call: Call, template: str, answer: Any) -> Iterator[str]:
         """Yield what is wrong with a request the server took.

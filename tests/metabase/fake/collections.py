@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.metabase.fake.state import Row, State
+from tests.metabase.fake.part import Part
+from tests.metabase.fake.state import Row
 from tests.metabase.fake.web import Answer, Call, Routes, forbidden, invalid, missing
 
 _ROOT: Row = {"id": "root", "name": "Our analytics", "can_write": True, "is_personal": False}
 
 
-class Collections:
+class Collections(Part):
     """Folders."""
-
-    def __init__(self, fake: Any) -> None:
-        self._fake = fake
-
-    @property
-    def _state(self) -> State:
-        state: State = self._fake.state
-        return state
 
     def register(self, routes: Routes) -> None:
         """Add the routes of this part."""

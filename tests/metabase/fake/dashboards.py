@@ -6,7 +6,8 @@ import copy
 import uuid
 from typing import Any
 
-from tests.metabase.fake.state import Row, State
+from tests.metabase.fake.part import Part
+from tests.metabase.fake.state import Row
 from tests.metabase.fake.web import Answer, Call, RefusedError, Routes, forbidden, invalid, missing
 
 _NULLABLE = (
@@ -21,16 +22,8 @@ _DASHCARD_KEYS = ("row", "col", "size_x", "size_y")
 _TAB_TEXT = "This dashboard has tab, makes sure every card has a tab"
 
 
-class Dashboards:
+class Dashboards(Part):
     """Dashboards."""
-
-    def __init__(self, fake: Any) -> None:
-        self._fake = fake
-
-    @property
-    def _state(self) -> State:
-        state: State = self._fake.state
-        return state
 
     def register(self, routes: Routes) -> None:
         """Add the routes of this part."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.metabase.fake.state import ADMINISTRATORS, ALL_USERS, Row, State
+from tests.metabase.fake.part import Part
+from tests.metabase.fake.state import ADMINISTRATORS, ALL_USERS, Row
 from tests.metabase.fake.web import Answer, Call, RefusedError, Routes, invalid, missing
 
 _STALE = (
@@ -14,16 +15,8 @@ _STALE = (
 _CREATE_QUERIES = {"query-builder-and-native", "query-builder", "no"}
 
 
-class Groups:
+class Groups(Part):
     """Who may see, change and query what."""
-
-    def __init__(self, fake: Any) -> None:
-        self._fake = fake
-
-    @property
-    def _state(self) -> State:
-        state: State = self._fake.state
-        return state
 
     def admin_only(self, call: Call) -> None:
         """Refuse everybody but administrators."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.metabase.fake import dataset_query
 from tests.metabase.fake.engines import EngineError, Result
-from tests.metabase.fake.state import Row, State
+from tests.metabase.fake.part import Part
+from tests.metabase.fake.state import Row
 from tests.metabase.fake.substitution import FieldName, SubstitutionError, substitute
 from tests.metabase.fake.web import Answer, Call, RefusedError, Routes, forbidden, missing
 
@@ -15,16 +16,8 @@ ROW_CAP = 2_000
 _REUSED: dict[tuple[Any, ...], Result | EngineError] = {}
 
 
-class Queries:
+class Queries(Part):
     """What runs SQL."""
-
-    def __init__(self, fake: Any) -> None:
-        self._fake = fake
-
-    @property
-    def _state(self) -> State:
-        state: State = self._fake.state
-        return state
 
     def register(self, routes: Routes) -> None:
         """Add the routes of this part."""
