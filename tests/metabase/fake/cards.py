@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.metabase.fake import dataset_query
 from tests.metabase.fake.engines import EngineError
-from tests.metabase.fake.part import Part
+from tests.metabase.fake.part import Part, found
 from tests.metabase.fake.queries import metadata
 from tests.metabase.fake.state import Row
 from tests.metabase.fake.substitution import SubstitutionError
@@ -31,11 +31,7 @@ class Cards(Part):
 
     def card(self, number: Any) -> Row:
         """Return a card's row by id or entity id."""
-        state = self._state
-        if str(number).isdigit():
-            row = state.cards.get(int(number))
-        else:
-            row = next((one for one in state.cards.values() if one["entity_id"] == number), None)
+        row = found(self._state.cards, number)
         if row is None:
             raise missing()
         return row

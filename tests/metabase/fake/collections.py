@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.metabase.fake.part import Part
+from tests.metabase.fake.part import Part, found
 from tests.metabase.fake.state import Row
 from tests.metabase.fake.web import Answer, Call, Routes, forbidden, invalid, missing
 
@@ -68,12 +68,7 @@ class Collections(Part):
 
     def collection(self, number: Any) -> Row:
         """Return a collection's row by id or entity id."""
-        state = self._state
-        if str(number).isdigit():
-            row = state.collections.get(int(number))
-        else:
-            rows = state.collections.values()
-            row = next((one for one in rows if one["entity_id"] == number), None)
+        row = found(self._state.collections, number)
         if row is None:
             raise missing()
         return row

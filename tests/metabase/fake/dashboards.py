@@ -6,7 +6,7 @@ import copy
 import uuid
 from typing import Any
 
-from tests.metabase.fake.part import Part
+from tests.metabase.fake.part import Part, found
 from tests.metabase.fake.state import Row
 from tests.metabase.fake.web import Answer, Call, RefusedError, Routes, forbidden, invalid, missing
 
@@ -39,12 +39,7 @@ class Dashboards(Part):
 
     def dashboard(self, number: Any) -> Row:
         """Return a dashboard's row by id or entity id."""
-        state = self._state
-        if str(number).isdigit():
-            row = state.dashboards.get(int(number))
-        else:
-            rows = state.dashboards.values()
-            row = next((one for one in rows if one["entity_id"] == number), None)
+        row = found(self._state.dashboards, number)
         if row is None:
             raise missing()
         return row

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from tests.metabase.fake.state import State
+from tests.metabase.fake.state import Row, State
 
 
 class Part:
@@ -17,3 +18,10 @@ class Part:
     def _state(self) -> State:
         state: State = self._fake.state
         return state
+
+
+def found(rows: Mapping[int, Row], number: Any) -> Row | None:
+    """Return the row that a path names by id or by entity id."""
+    if str(number).isdigit():
+        return rows.get(int(number))
+    return next((one for one in rows.values() if one["entity_id"] == number), None)
