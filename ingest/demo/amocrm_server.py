@@ -155,7 +155,7 @@ class AmoServer:
 
     def _answer(self, call: Call) -> Reply:
         path = call.path.rstrip("/")
-        self._check_rate()
+        self._check_rate(call.received_at)
         if path == "/oauth2/access_token":
             return self._oauth(call)
         self._check_token(call.headers)
@@ -191,14 +191,13 @@ class AmoServer:
             return self._single(f"/api/v4/{found[1]}", int(found[2]), extras)
         raise _RefusedError(_problem(404, "Not Found"))
 
-    def _check_rate(self) -> None:
-        now = time.monotonic()
-        if now < self._banned_until:
+    def _check_rate(self, moment: float) -> None:
+        if moment < self._banned_until:
             raise _RefusedError(Reply(403, _HTML_403, HTML))
-        if not self._rate.is_exceeded():
+        if not self._rate.is_exceeded(moment):
             return
-        if self._excess.is_exceeded():
-            self._banned_until = now + self.options.ban_seconds
+        if self._excess.is_exceeded(moment):
+            self._banned_until = moment + self.options.ban_seconds
             raise _RefusedError(Reply(403, _HTML_403, HTML))
         self._refusals += 1
         headers = {}

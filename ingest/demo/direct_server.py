@@ -130,7 +130,7 @@ class DirectServer:
             login = self._login(call.headers)
             body = self._body(call)
             if is_report:
-                return self._report(login, call.headers, body)
+                return self._report(login, call, body)
             if path == "/campaigns":
                 return self._get_campaigns(body)
             if path == "/changes":
@@ -279,11 +279,12 @@ class DirectServer:
             result["Modified"]["CampaignIds"] = []
         return Reply(200, orjson.dumps({"result": result}), headers=self._headers(10))
 
-    def _report(self, login: str, headers: Mapping[str, str], body: dict[str, Any]) -> Reply:
-        if self._rate.is_exceeded():
+    def _report(self, login: str, call: Call, body: dict[str, Any]) -> Reply:
+        if self._rate.is_exceeded(call.received_at):
             raise _RefusedError(
                 self.options.rate_error_code, "Exceeded the number of requests", "20 per 10 seconds"
             )
+        headers = call.headers
         params = body["params"]
         plan = self._checked(params)
         mode = headers.get("processingmode", "auto").lower()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import threading
 import time
 from collections import Counter, deque
@@ -20,6 +22,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 _IDLE_SECONDS = 2.0
+# struct tcp_info: eight bytes of flags, then numbers of four; the twelfth is tcpi_last_data_recv.
+_LAST_DATA_RECEIVED = 8 + 11 * 4
+_TCP_INFO_BYTES = _LAST_DATA_RECEIVED + 4
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -43,6 +48,8 @@ class Call:
     headers: Mapping[str, str]
     body: bytes
     base_url: str
+    # Monotonic seconds: the limits count when a request came, not when its turn to be answered did.
+    received_at: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,8 @@ class Statistics:
 
         `idle_seconds` adds up the pauses of more than two seconds: then the client had other work.
         """
-        moments = list(self._moments)
+        # Answers that wait are counted later than those that came after them.
+        moments = sorted(self._moments)
         gaps = [later - earlier for earlier, later in pairwise(moments)]
         return {
             "requests": sum(self._statuses.values()),
@@ -156,36 +164,57 @@ def _busiest(moments: list[float], seconds: float) -> int:
 class RateWindow:
     """Counts requests in a sliding window of real time."""
 
-    def __init__(
-        self, limit: int | None, seconds: float, now: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._limit, self._seconds, self._clock = limit, seconds, now
+    def __init__(self, limit: int | None, seconds: float) -> None:
+        self._limit, self._seconds = limit, seconds
         self._seen: deque[float] = deque()
 
-    def is_exceeded(self) -> bool:
-        """Count a request and return whether it is one too many; those refused are not counted."""
+    def is_exceeded(self, moment: float) -> bool:
+        """Count a request and return whether it is one too many; those refused are not counted.
+
+        Args:
+            moment: When it came, in monotonic seconds.
+        """
         if self._limit is None:
             return False
-        now = self._clock()
-        while self._seen and now - self._seen[0] >= self._seconds:
+        while self._seen and moment - self._seen[0] >= self._seconds:
             self._seen.popleft()
         if len(self._seen) >= self._limit:
             return True
-        self._seen.append(now)
+        self._seen.append(moment)
         return False
 
 
-class BreakableProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """uvicorn's protocol whose connection an application may break: ASGI has no word for it."""
+class ConnectionProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """uvicorn's protocol for what ASGI has no word for: when a request came, and breaking off."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.received_at = time.monotonic()
         wrapped: ASGIApp = self.app  # type: ignore[has-type]
 
         async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
             await wrapped({**scope, _CONNECTION: self}, receive, send)
 
         self.app = with_connection
+
+    def data_received(self, data: bytes) -> None:
+        """Take note of when the bytes came and pass them on."""
+        connection = self.transport.get_extra_info("socket")
+        self.received_at = time.monotonic() - _waited_seconds(connection)
+        super().data_received(data)
+
+
+def _waited_seconds(connection: Any) -> float:
+    """Return how long bytes lay in the kernel while this process answered others or had no core.
+
+    A vendor's front counts what reaches it; without this, a second in which we were slow to look
+    would seem to hold one request too many. Linux tells it, in steps of a few milliseconds.
+    """
+    if connection is None or not hasattr(socket, "TCP_INFO"):
+        return 0.0
+    told = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+    milliseconds: int = struct.unpack_from("=I", told, _LAST_DATA_RECEIVED)[0]
+    return milliseconds / 1000
 
 
 _CONNECTION = "voronka.connection"
@@ -225,8 +254,8 @@ def application(server: Server, disturbance: Disturbance | None = None) -> Starl
             headers=request.headers,
             body=await request.body(),
             base_url=f"{request.url.scheme}://{request.url.netloc}",
+            received_at=request.scope[_CONNECTION].received_at,
         )
-        moment = time.monotonic()
         if disturbance is None:
             outcome = Outcome(server.answer(call))
         else:
@@ -236,9 +265,9 @@ def application(server: Server, disturbance: Disturbance | None = None) -> Starl
         if outcome.seconds:
             await asyncio.sleep(outcome.seconds)
         if reply is None:
-            server.statistics.count(call.path, 0, 0, moment)
+            server.statistics.count(call.path, 0, 0, call.received_at)
             return _Broken(None, 0)
-        server.statistics.count(call.path, reply.status, len(reply.body), moment)
+        server.statistics.count(call.path, reply.status, len(reply.body), call.received_at)
         response = _response(reply, server.clock.now)
         return response if outcome.kept_bytes is None else _Broken(response, outcome.kept_bytes)
 

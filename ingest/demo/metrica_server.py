@@ -165,11 +165,11 @@ class MetricaServer:
         if scheme not in {"OAuth", "Bearer"} or not secrets.compare_digest(token, self.token):
             raise _RefusedError(403, "invalid_token", "Invalid oauth_token")
         # Both are counted: a refused request is no use of the other.
-        if self._second.is_exceeded():
+        if self._second.is_exceeded(call.received_at):
             raise _RefusedError(
                 429, "quota_requests_by_ip", "Quota exceeded for requests by ip per second"
             )
-        if self._window.is_exceeded():
+        if self._window.is_exceeded(call.received_at):
             raise _RefusedError(
                 429, "quota_requests_by_uid", "Quota exceeded for requests per 5 minutes"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import gc
 import json
 import os
 import secrets
@@ -28,7 +29,7 @@ from starlette.routing import Route
 from ingest.demo.amocrm_server import AmoOptions, AmoServer
 from ingest.demo.direct_server import DirectOptions, DirectServer
 from ingest.demo.faults import FaultLayer, FaultPlan
-from ingest.demo.http import BreakableProtocol, Server, application
+from ingest.demo.http import ConnectionProtocol, Server, application
 from ingest.demo.metrica_server import MetricaOptions, MetricaServer
 from ingest.demo.tables import CompanyTables, Instant, unix_seconds
 from ingest.demo.vk_server import VkOptions, VkServer
@@ -249,7 +250,7 @@ async def run_servers(apps: list[tuple[Starlette, socket.socket]]) -> None:
     for app, listener in apps:
         config = uvicorn.Config(
             app,
-            http=BreakableProtocol,
+            http=ConnectionProtocol,
             log_level="error",
             access_log=False,
             date_header=False,
@@ -315,6 +316,8 @@ def _child() -> None:
         "login": direct.login,
         "counter_id": str(metrica.counter_id),
     }
+    # The company never goes away: walking it again and again would hold up answers.
+    gc.freeze()
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     asyncio.run(run_servers(list(zip(apps, listeners.values(), strict=True))))

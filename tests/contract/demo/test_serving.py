@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -103,6 +104,22 @@ def test_requests_are_counted(endpoints: DemoEndpoints) -> None:
         assert after["requests"] == before + 2
         assert after["by_status"]["404"] >= 1
         assert after["busiest_second"] >= 2
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_INFO"), reason="only Linux tells when bytes came")
+def test_request_counts_when_it_came_and_not_when_the_server_got_to_it(firm: CompanyTables) -> None:
+    with serve_demo(firm) as endpoints, client(endpoints) as http:
+        url = httpx.URL(f"{endpoints.amocrm_url}/api/v4/account")
+        os.kill(endpoints.process_id, signal.SIGSTOP)
+        with socket.create_connection((url.host, url.port or 0)) as early:
+            early.sendall(f"GET {url.path} HTTP/1.1\r\nHost: {url.host}\r\n\r\n".encode())
+            time.sleep(1.2)
+            os.kill(endpoints.process_id, signal.SIGCONT)
+            assert early.recv(100).startswith(b"HTTP/1.1 401")
+        http.get(url)
+        told = endpoints.statistics()["amocrm"]
+        assert (told["requests"], told["busiest_second"]) == (2, 1)
+        assert told["first_to_last_seconds"] >= 1.1
 
 
 def test_clock_can_be_moved(firm: CompanyTables) -> None:

@@ -17,7 +17,7 @@ import orjson
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from ingest.demo.http import BreakableProtocol
+from ingest.demo.http import ConnectionProtocol
 from ingest.demo.serving import LOOPBACK, listen
 from tests.metabase.fake.accounts import Accounts
 from tests.metabase.fake.cards import Cards
@@ -355,7 +355,7 @@ def running(fake: FakeMetabase) -> Iterator[FakeMetabase]:
     server = uvicorn.Server(
         uvicorn.Config(
             fake,
-            http=BreakableProtocol,
+            http=ConnectionProtocol,
             log_level="error",
             access_log=False,
             date_header=False,
