@@ -21,8 +21,9 @@ from ingest.demo.amocrm_server import AmoOptions
 from ingest.demo.faults import UNKNOWN_FIELD, FaultPlan
 from ingest.demo.serving import DEMO_AMO, DEMO_DIRECT, DemoEndpoints
 from ingest.errors import IngestError
-from ingest.loading import RAW_TABLES, load_source
+from ingest.loading import load_source
 from ingest.records import PULLS_TABLE
+from ingest.warehouse import RAW_TABLES
 
 # Of each source: the name of its fake API in the statistics.
 APIS: Mapping[str, str] = {

@@ -21,7 +21,6 @@ import pyarrow as pa
 
 from ingest.config import Home
 from ingest.demo.arrow import Column, compute, holds_any
-from ingest.loading import ensure_raw_tables
 from ingest.records import (
     PULLS_TABLE,
     RECORD_SCHEMA,
@@ -30,6 +29,7 @@ from ingest.records import (
     payload_hash,
     pulls_table,
 )
+from ingest.warehouse import ensure_raw_tables
 
 _DIGEST_BYTES = 16
 _WAITING_BYTES = 400_000_000

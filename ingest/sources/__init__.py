@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from dlt.extract import DltSource
     from pydantic import BaseModel
 
+    from ingest.chunks import ChunkBudget
     from ingest.config import Settings, SourceRef
-    from ingest.loading import ChunkBudget, StoredState
+    from ingest.stored_state import StoredState
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from dagster import (
     multi_asset,
 )
 
-from ingest.loading import ensure_raw_tables, load_source
+from ingest.loading import load_source
 from ingest.sources import SOURCES, SourceDefinition
+from ingest.warehouse import ensure_raw_tables
 from orchestration.defs.resources import RefreshRun
 from orchestration.lib.dlt_assets import (
     count_raw,

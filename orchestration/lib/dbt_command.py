@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ingest.config import Settings, applied
-from ingest.loading import ensure_raw_tables
+from ingest.warehouse import ensure_raw_tables
 from orchestration.lib.environment import (
     DBT_PROJECT_DIR,
     dbt_environment,

@@ -23,8 +23,8 @@ from dagster_dlt import DagsterDltTranslator, build_dlt_asset_specs
 from dagster_dlt.translator import DltResourceTranslatorData
 
 from ingest.config import Home
-from ingest.loading import RAW_TABLES, open_warehouse
 from ingest.sources import SOURCES, SourceDefinition
+from ingest.warehouse import RAW_TABLES, open_warehouse
 
 PULLS_TABLE = "_pulls"
 LOADS_TABLE = "_dlt_loads"

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ingest.loading import LoadSummary, ResourceSummary
+from ingest.chunks import LoadSummary, ResourceSummary
 from orchestration.lib.progress import console, seconds_in_words, thousands
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from ingest.config import Settings
-from ingest.loading import open_warehouse
+from ingest.warehouse import open_warehouse
 from orchestration.lib.dbt_manifest import read_manifest
 from orchestration.lib.environment import DASHBOARDS_DIR
 from orchestration.lib.errors import PostgresError, PublishError

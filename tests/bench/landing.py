@@ -22,14 +22,18 @@ import duckdb
 import httpx
 import orjson
 
+from ingest.chunks import ChunkBudget
 from ingest.config import dlt_configured, load_settings
 from ingest.demo import DemoCompany
 from ingest.demo.serving import serve_demo
-from ingest.loading import ChunkBudget, StoredState, ensure_raw_tables, land_pull, pipeline_for
+from ingest.landing import land_pull
+from ingest.loading import pipeline_for
 from ingest.privacy import Privacy
 from ingest.records import Pull, new_pull_id, record_batch, utc_now
 from ingest.sources.amocrm.personal_data import rules_for
 from ingest.sources.amocrm.settings import LEAD_PARTS
+from ingest.stored_state import StoredState
+from ingest.warehouse import ensure_raw_tables
 
 PAGE = 250
 _READ_BYTES = 1_000_000

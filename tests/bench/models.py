@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 
 from ingest.config import load_settings
-from ingest.loading import ensure_raw_tables
+from ingest.warehouse import ensure_raw_tables
 from orchestration.lib.environment import dbt_environment, dbt_executable
 
 CHANGES_PER_DEAL = 10

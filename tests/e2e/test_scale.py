@@ -8,9 +8,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ingest.chunks import LoadSummary
 from ingest.config import Settings, load_settings
 from ingest.demo.scale import ScaledCompany, write_raw
-from ingest.loading import LoadSummary, load_source
+from ingest.loading import load_source
 from ingest.records import PULLS_TABLE
 from ingest.sources import SOURCES
 from orchestration.lib.demo import demo_sources

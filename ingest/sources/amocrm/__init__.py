@@ -16,16 +16,10 @@ import dlt
 import pyarrow as pa
 from dlt.extract import DltResource, DltSource
 
+from ingest.chunks import ChunkBudget
 from ingest.config import Settings, SourceRef
 from ingest.errors import AuthenticationError, IngestError, SourceContractError
-from ingest.loading import (
-    ChunkBudget,
-    StoredState,
-    Window,
-    land_pull,
-    missing_windows,
-    read_windows,
-)
+from ingest.landing import land_pull, read_windows
 from ingest.privacy import Privacy
 from ingest.records import (
     RECORD_SCHEMA,
@@ -51,6 +45,8 @@ from ingest.sources.amocrm.settings import (
     USER_PARTS,
     AmocrmSettings,
 )
+from ingest.stored_state import StoredState
+from ingest.windows import Window, missing_windows
 
 NOT_CONNECTED = "not_connected"
 

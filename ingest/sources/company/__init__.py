@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from dlt.extract import DltSource
 
+    from ingest.chunks import ChunkBudget
     from ingest.config import Settings, SourceRef
-    from ingest.loading import ChunkBudget, StoredState
+    from ingest.stored_state import StoredState
 
 __all__ = ["COMPANY_TABLES", "RAW_TABLES", "build_source", "check_tables", "write_templates"]
 

@@ -16,7 +16,6 @@ import dlt
 import pyarrow as pa
 
 from ingest.errors import ConfigurationError, InputDataError
-from ingest.loading import open_warehouse
 from ingest.privacy import Privacy, key_fingerprint
 from ingest.records import PULLS_TABLE, Pull, new_pull_id, pulls_table, utc_now
 from ingest.sources.files.importing import ImportOptions, content_hashes, import_folder
@@ -24,12 +23,14 @@ from ingest.sources.files.mapping import Folder, load_folder, shown_name
 from ingest.sources.files.schema import NEUTRAL_TABLES, RAW_TABLES
 from ingest.sources.files.settings import FilesSettings
 from ingest.tabular import Findings
+from ingest.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
 
+    from ingest.chunks import ChunkBudget
     from ingest.config import Settings, SourceRef
-    from ingest.loading import ChunkBudget, StoredState
+    from ingest.stored_state import StoredState
 
 __all__ = ["NEUTRAL_TABLES", "RAW_TABLES", "build_source", "check_folders"]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import dlt
 import pyarrow as pa
 
-from ingest.loading import Window, land_pull, missing_windows, read_windows
+from ingest.landing import land_pull, read_windows
 from ingest.privacy import Privacy, PrivacyRules
 from ingest.records import (
     PULLS_TABLE,
@@ -35,12 +35,14 @@ from ingest.records import (
 )
 from ingest.sources.vk_ads.client import MOSCOW, StatisticsRow, VkAdsClient, from_moscow_text
 from ingest.sources.vk_ads.settings import VkAdsSettings
+from ingest.windows import Window, missing_windows
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
 
+    from ingest.chunks import ChunkBudget
     from ingest.config import Settings, SourceRef
-    from ingest.loading import ChunkBudget, StoredState
+    from ingest.stored_state import StoredState
 
 __all__ = ["RAW_TABLES", "build_source"]
 

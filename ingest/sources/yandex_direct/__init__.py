@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from ingest.config import require_secret
 from ingest.errors import SourceContractError
-from ingest.loading import Window, land_pull, merge_windows, missing_windows, read_windows
+from ingest.landing import land_pull, read_windows
 from ingest.privacy import Privacy, PrivacyRules
 from ingest.records import (
     PULLS_TABLE,
@@ -38,12 +38,14 @@ from ingest.records import (
 )
 from ingest.sources.yandex_direct.client import DirectClient, ReportRow
 from ingest.sources.yandex_direct.settings import YandexDirectSettings
+from ingest.windows import Window, merge_windows, missing_windows
 
 if TYPE_CHECKING:
     from dlt.extract import DltSource
 
+    from ingest.chunks import ChunkBudget
     from ingest.config import Settings, SourceRef
-    from ingest.loading import ChunkBudget, StoredState
+    from ingest.stored_state import StoredState
 
 __all__ = ["RAW_TABLES", "build_source"]
 

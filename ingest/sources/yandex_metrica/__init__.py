@@ -25,7 +25,7 @@ import pyarrow.compute
 
 from ingest.config import require_secret
 from ingest.errors import ConfigurationError, SourceContractError
-from ingest.loading import Window, land_pull, missing_windows
+from ingest.landing import land_pull
 from ingest.privacy import Privacy, PrivacyRules, load_key
 from ingest.records import (
     RECORD_SCHEMA,
@@ -38,14 +38,16 @@ from ingest.records import (
 from ingest.sources.yandex_metrica.client import VISIT_FIELDS, MetricaClient, limiter_of
 from ingest.sources.yandex_metrica.personal_data import url_masker
 from ingest.sources.yandex_metrica.settings import YandexMetricaSettings
+from ingest.windows import Window, missing_windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlt.extract import DltSource
 
+    from ingest.chunks import ChunkBudget
     from ingest.config import Settings, SourceRef
-    from ingest.loading import ChunkBudget, StoredState
+    from ingest.stored_state import StoredState
 
 __all__ = ["RAW_TABLES", "VISIT_SCHEMA", "build_source", "visit_batch"]
 

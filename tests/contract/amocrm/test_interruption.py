@@ -15,11 +15,11 @@ from tests.contract.amocrm.server import NOW, TOKEN, Account, event, lead
 
 _LOAD = """
 from ingest.config import SourceRef, load_settings
-from ingest import loading
-loading.CHUNK_ROWS = 300
-loading.ChunkBudget.__init__.__kwdefaults__["max_rows"] = 300
+from ingest.chunks import ChunkBudget
+from ingest.loading import load_source
+ChunkBudget.__init__.__kwdefaults__["max_rows"] = 300
 print("begin", flush=True)
-loading.load_source(SourceRef("amocrm"), load_settings(), lambda *what: print(*what, flush=True))
+load_source(SourceRef("amocrm"), load_settings(), lambda *what: print(*what, flush=True))
 print("end", flush=True)
 """
 

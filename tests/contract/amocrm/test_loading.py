@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from ingest.chunks import ChunkBudget
 from ingest.errors import AuthenticationError, SourceContractError
-from ingest.loading import ChunkBudget
 from ingest.records import from_unix, to_unix
 from tests.contract.amocrm.conftest import Company
 from tests.contract.amocrm.server import NOW, Account, event, lead

@@ -11,20 +11,15 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingest.chunks import ChunkBudget, LoadRun, LoadSummary
 from ingest.config import Home, Settings, SourceRef, load_settings
 from ingest.http import RetryPolicy
-from ingest.loading import (
-    ChunkBudget,
-    LoadRun,
-    LoadSummary,
-    StoredState,
-    ensure_raw_tables,
-    load_source,
-    open_warehouse,
-)
+from ingest.loading import load_source
 from ingest.sources.vk_ads import _reads
 from ingest.sources.vk_ads.client import VkAdsClient
 from ingest.sources.vk_ads.settings import VkAdsSettings
+from ingest.stored_state import StoredState
+from ingest.warehouse import ensure_raw_tables, open_warehouse
 from tests.contract.vk_ads.server import Desk
 
 Query = Callable[[str], list[tuple[Any, ...]]]

@@ -9,8 +9,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingest.chunks import LoadSummary
 from ingest.config import Settings, SourceRef, load_settings
-from ingest.loading import LoadSummary, load_source
+from ingest.loading import load_source
 from tests.contract.yandex_direct.direct_server import DirectServer
 
 Query = Callable[[str], list[tuple[Any, ...]]]

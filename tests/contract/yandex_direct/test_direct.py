@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ingest.chunks import LoadSummary
 from ingest.errors import (
     AuthenticationError,
     IngestError,
@@ -16,7 +17,6 @@ from ingest.errors import (
     UnreachableError,
 )
 from ingest.http import RetryPolicy
-from ingest.loading import LoadSummary
 from ingest.sources.yandex_direct.client import DirectClient
 from ingest.sources.yandex_direct.settings import YandexDirectSettings
 from tests.contract.yandex_direct.conftest import Query

@@ -12,17 +12,12 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingest.chunks import ChunkBudget, LoadRun, LoadSummary
 from ingest.config import Home, Settings, SourceRef, load_settings
-from ingest.loading import (
-    ChunkBudget,
-    LoadRun,
-    LoadSummary,
-    StoredState,
-    ensure_raw_tables,
-    load_source,
-    open_warehouse,
-)
+from ingest.loading import load_source
 from ingest.sources.yandex_metrica import _read_counters, _read_visits
+from ingest.stored_state import StoredState
+from ingest.warehouse import ensure_raw_tables, open_warehouse
 from tests.contract.yandex_metrica.metrica import Metrica
 
 Query = Callable[[str], list[tuple[Any, ...]]]

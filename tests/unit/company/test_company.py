@@ -9,9 +9,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingest.chunks import LoadSummary
 from ingest.config import SourceRef, load_settings
 from ingest.errors import InputDataError
-from ingest.loading import LoadSummary, load_source
+from ingest.loading import load_source
 from ingest.sources.company import COMPANY_TABLES, check_tables, write_templates
 from ingest.sources.company.reader import read_table
 from ingest.tabular import Findings

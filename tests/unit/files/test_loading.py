@@ -8,9 +8,10 @@ from typing import Any
 import duckdb
 import pytest
 
+from ingest.chunks import LoadSummary
 from ingest.config import SourceRef, load_settings
 from ingest.errors import ConfigurationError, InputDataError
-from ingest.loading import LoadSummary, load_source
+from ingest.loading import load_source
 from ingest.sources.files import NEUTRAL_TABLES, RAW_TABLES, check_folders
 from tests.unit.files.conftest import FilesFolder
 

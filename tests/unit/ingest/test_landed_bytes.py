@@ -14,17 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.chunks import ChunkBudget
 from ingest.config import Home, dlt_configured, load_settings
-from ingest.loading import (
-    ChunkBudget,
-    StoredState,
-    ensure_raw_tables,
-    land_pull,
-    open_warehouse,
-    pipeline_for,
-)
+from ingest.landing import land_pull
+from ingest.loading import pipeline_for
 from ingest.privacy import _EMAIL, _PHONE_RUN, Privacy, PrivacyRules
 from ingest.records import Pull, new_pull_id, record_batch, utc_now
+from ingest.stored_state import StoredState
+from ingest.warehouse import ensure_raw_tables, open_warehouse
 
 RULES = PrivacyRules(
     drop=frozenset({"first_name"}),

@@ -15,22 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.chunks import ChunkBudget
 from ingest.config import Home, dlt_configured
 from ingest.errors import RateLimitError, StorageError
-from ingest.loading import (
-    RAW_TABLES,
-    ChunkBudget,
-    StoredState,
-    Window,
-    _named,
-    ensure_raw_tables,
-    land_pull,
-    merge_windows,
-    missing_windows,
-    open_warehouse,
-    pipeline_for,
-    read_windows,
-)
+from ingest.landing import land_pull, read_windows
+from ingest.loading import _named, pipeline_for
 from ingest.records import (
     RECORD_SCHEMA,
     Pull,
@@ -40,6 +29,9 @@ from ingest.records import (
     record_batch,
     utc_now,
 )
+from ingest.stored_state import StoredState
+from ingest.warehouse import RAW_TABLES, ensure_raw_tables, open_warehouse
+from ingest.windows import Window, merge_windows, missing_windows
 
 START = from_unix(1_767_225_600)
 DAYS = st.integers(0, 400)

@@ -4,8 +4,8 @@ import pytest
 from dagster import AssetKey, Definitions
 
 from ingest.config import Home
-from ingest.loading import RAW_TABLES
 from ingest.sources import SOURCES
+from ingest.warehouse import RAW_TABLES
 from orchestration.defs.load import raw_assets
 from orchestration.defs.resources import RefreshRun
 from orchestration.defs.serve import owner_page, published_marts

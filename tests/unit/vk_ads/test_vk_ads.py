@@ -7,10 +7,10 @@ import datetime as dt
 import pytest
 from pydantic import ValidationError
 
-from ingest.loading import Window
 from ingest.sources.vk_ads import RAW_TABLES, _by_number, _midnight, _moscow_days, _Plan
 from ingest.sources.vk_ads.client import from_moscow_text, moscow_text
 from ingest.sources.vk_ads.settings import LIST_FIELDS, VkAdsSettings
+from ingest.windows import Window
 
 
 def test_times_are_of_moscow() -> None:

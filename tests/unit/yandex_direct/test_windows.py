@@ -7,10 +7,10 @@ import datetime as dt
 import pytest
 from pydantic import ValidationError
 
-from ingest.loading import Window
 from ingest.sources.yandex_direct import _midnight, _months_before, _moscow_days
 from ingest.sources.yandex_direct.client import report_name
 from ingest.sources.yandex_direct.settings import YandexDirectSettings
+from ingest.windows import Window
 
 
 def test_days_are_moscow_days() -> None:

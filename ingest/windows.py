@@ -1,0 +1,66 @@
+"""Closed windows of time: what was read, and what is still to be read."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, order=True)
+class Window:
+    """A closed time window [start, end), naive UTC."""
+
+    start: datetime
+    end: datetime
+
+
+def merge_windows(windows: Iterable[Window]) -> list[Window]:
+    """Return the same time as windows that neither touch nor overlap.
+
+    Args:
+        windows: In any order.
+    """
+    merged: list[Window] = []
+    for window in sorted(windows):
+        if merged and window.start <= merged[-1].end:
+            merged[-1] = Window(merged[-1].start, max(merged[-1].end, window.end))
+        else:
+            merged.append(window)
+    return merged
+
+
+def missing_windows(
+    wanted: Window,
+    covered: Sequence[Window],
+    *,
+    overlap: timedelta,
+    longest: timedelta | None = None,
+) -> list[Window]:
+    """Return what is still to be read, newest first, cut into windows of a bounded length.
+
+    The newest covered window is read again from `overlap` before its end, because events arrive
+    late and because several rows share a second.
+
+    Args:
+        wanted: From the start setting to the server's present.
+        covered: What complete pulls read, merged.
+        overlap: How much of the newest covered time to read again.
+        longest: Upper bound of one window; None leaves each gap whole.
+    """
+    gaps: list[Window] = []
+    position = wanted.start
+    for window in covered:
+        end = window.end - overlap if window is covered[-1] else window.end
+        if window.start > position:
+            gaps.append(Window(position, min(window.start, wanted.end)))
+        # An overlap longer than the window itself must not reach into the gap before it.
+        position = max(position, window.start, end)
+    if position < wanted.end:
+        gaps.append(Window(position, wanted.end))
+    pieces: list[Window] = []
+    for gap in gaps:
+        start = gap.start
+        while start < gap.end:
+            end = gap.end if longest is None else min(start + longest, gap.end)
+            pieces.append(Window(start, end))
+            start = end
+    return sorted(pieces, reverse=True)
