@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import dlt
 import pyarrow as pa
 
+from ingest.days import LocalDays
 from ingest.landing import land_pull, read_windows
 from ingest.privacy import Privacy, PrivacyRules
 from ingest.records import (
@@ -88,7 +89,8 @@ RAW_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
 
 _DAY = dt.timedelta(days=1)
 _HISTORY_DAYS = 366
-_LONGEST_WINDOW = dt.timedelta(days=31)
+_DAYS = LocalDays(MOSCOW)
+_LONGEST_WINDOW_DAYS = 31
 _PARALLEL_WINDOWS = 4
 _READS_OF_THE_PLANS = 4
 _SECOND_CHANCE_PAUSES = (1.0, 2.0, 4.0)
@@ -395,9 +397,10 @@ def _read_days(
     account_id = advertiser.account_id
 
     def read(window: Window, pull_id: str) -> Iterable[pa.RecordBatch]:
-        first, last = _moscow_days(window)
-        days = [f"{first + _DAY * offset}|" for offset in range((last - first).days + 1)]
-        stored = state.live_ids(STATISTICS, account_id=account_id, prefixes=days)
+        first, last = _DAYS.first_and_last(window)
+        stored = state.live_ids(
+            STATISTICS, account_id=account_id, prefixes=_DAYS.id_prefixes(window)
+        )
         # A plan that is on no list any more has cost what it has cost.
         gone_plans = () if plan.had_second_chance else {_plan_of(record) for record in stored}
         asked = plan.asked(gone_plans)
@@ -430,18 +433,13 @@ def _planned(advertiser: _Advertiser, state: StoredState) -> _Plan:
     """Return the days to read: never read, not settled when last read, or refused until now."""
     options, account_id = advertiser.options, advertiser.account_id
     ids = [_id_of(record) for record in advertiser.known_plans()]
-    today = advertiser.now.replace(tzinfo=dt.UTC).astimezone(MOSCOW).date()
+    today = _DAYS.day_of(advertiser.now)
     earliest = today - _DAY * (_HISTORY_DAYS - 1)
     start = max(options.start_date or earliest, earliest)
-    wanted = Window(_midnight(min(start, today)), _midnight(today + _DAY))
-    unsettled = _DAY * (options.reread_days + 1)
-    # The last days of every stretch were not settled when it was read, of an old one neither: its
-    # reading may have been broken off before the days that follow.
-    settled = [
-        Window(known.start, known.end - unsettled)
-        for known in state.coverage(STATISTICS, account_id=account_id)
-        if known.end - known.start > unsettled
-    ]
+    wanted = Window(_DAYS.midnight(min(start, today)), _DAYS.midnight(today + _DAY))
+    settled = _DAYS.settled(
+        state.coverage(STATISTICS, account_id=account_id), unsettled_days=options.reread_days + 1
+    )
     last_note = state.last_pull(REFUSED, account_id=account_id)
     noted = (last_note.content_hash or "") if last_note is not None else ""
     refused, owed = set(noted.split()), set[str]()
@@ -454,7 +452,9 @@ def _planned(advertiser: _Advertiser, state: StoredState) -> _Plan:
         settled = []
         ids += sorted(owed - set(ids), key=_by_number)
     return _Plan(
-        windows=missing_windows(wanted, settled, overlap=dt.timedelta(0), longest=_LONGEST_WINDOW),
+        windows=_DAYS.pieces(
+            missing_windows(wanted, settled, overlap=dt.timedelta(0)), days=_LONGEST_WINDOW_DAYS
+        ),
         ids=ids,
         refused=refused,
         refused_before=frozenset(refused),
@@ -480,7 +480,7 @@ def _late_plans(advertiser: _Advertiser, state: StoredState, settled: Sequence[W
 def _second_chance(advertiser: _Advertiser, plan: _Plan) -> list[str]:
     """Return refused ad plans that VK knows after all: a new one takes a while to be known."""
     plan.had_second_chance = True
-    today = advertiser.now.replace(tzinfo=dt.UTC).astimezone(MOSCOW).date()
+    today = _DAYS.day_of(advertiser.now)
     healed: list[str] = []
     for pause in _SECOND_CHANCE_PAUSES:
         waiting = sorted(plan.refused - plan.refused_before - set(healed), key=_by_number)
@@ -502,20 +502,6 @@ def _refusal(advertiser: _Advertiser, passed_over: str) -> Any:
         content_hash=passed_over,
     ).finished(row_count=0, stored_count=0)
     return dlt.mark.with_table_name(pulls_table([noted]), PULLS_TABLE)
-
-
-def _midnight(day: dt.date) -> dt.datetime:
-    """Return the start of a Moscow day as naive UTC."""
-    local = dt.datetime.combine(day, dt.time(), tzinfo=MOSCOW)
-    return local.astimezone(dt.UTC).replace(tzinfo=None)
-
-
-def _moscow_days(window: Window) -> tuple[dt.date, dt.date]:
-    first, after = (
-        moment.replace(tzinfo=dt.UTC).astimezone(MOSCOW).date()
-        for moment in (window.start, window.end)
-    )
-    return first, after - _DAY
 
 
 def _plan_of(record_id: str) -> str:

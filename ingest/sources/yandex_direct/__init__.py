@@ -23,6 +23,7 @@ import dlt
 import pyarrow as pa
 
 from ingest.config import require_secret
+from ingest.days import LocalDays, months_before
 from ingest.errors import SourceContractError
 from ingest.landing import land_pull, read_windows
 from ingest.privacy import Privacy, PrivacyRules
@@ -82,9 +83,9 @@ RAW_TABLES: Mapping[str, pa.Schema] = MappingProxyType(
     {CAMPAIGNS: RECORD_SCHEMA, REPORT: REPORT_SCHEMA}
 )
 
-MOSCOW = ZoneInfo("Europe/Moscow")
+_DAYS = LocalDays(ZoneInfo("Europe/Moscow"))
 _DAY = dt.timedelta(days=1)
-_LONGEST_WINDOW = dt.timedelta(days=31)
+_LONGEST_WINDOW_DAYS = 31
 _PARALLEL_REPORTS = 4
 _HISTORY_MONTHS = 36
 _LOW_UNITS = 0.05
@@ -259,13 +260,14 @@ def _read_report(
     plan = advertiser.plan
 
     def read(window: Window, pull_id: str) -> Iterable[pa.RecordBatch]:
-        first, last = _moscow_days(window)
+        first, last = _DAYS.first_and_last(window)
         rows = advertiser.client.daily_report(first, last, plan.salt_of(window))
         batch = _report_batch(advertiser, rows, currency, pull_id)
         yield batch
         seen = set(batch.column("record_id").to_pylist())
-        days = [f"{first + _DAY * offset}|" for offset in range((last - first).days + 1)]
-        stored = state.live_ids(REPORT, account_id=advertiser.account_id, prefixes=days)
+        stored = state.live_ids(
+            REPORT, account_id=advertiser.account_id, prefixes=_DAYS.id_prefixes(window)
+        )
         gone = [record_id for record_id in stored if record_id not in seen]
         if gone:
             yield _tombstones(advertiser, gone, pull_id)
@@ -304,67 +306,30 @@ def _planned(advertiser: _Advertiser, state: StoredState) -> _Plan:
     options, account_id = advertiser.options, advertiser.account_id
     campaign_ids = [int(record["Id"]) for record in advertiser.known_campaigns()]
     now = advertiser.now
-    today = now.replace(tzinfo=dt.UTC).astimezone(MOSCOW).date()
-    earliest = _months_before(today, _HISTORY_MONTHS)
+    today = _DAYS.day_of(now)
+    earliest = months_before(today, _HISTORY_MONTHS)
     start = max(options.start_date or earliest, earliest)
-    wanted = Window(_midnight(min(start, today)), _midnight(today + _DAY))
+    wanted = Window(_DAYS.midnight(min(start, today)), _DAYS.midnight(today + _DAY))
     covered = state.coverage(REPORT, account_id=account_id)
-    unsettled = _DAY * (options.reread_days + 1)
-    # The last days of every stretch were not settled when it was read, of an old one neither: its
-    # reading may have been broken off before the days that follow.
-    settled = [
-        Window(known.start, known.end - unsettled)
-        for known in covered
-        if known.end - known.start > unsettled
-    ]
-    windows = missing_windows(wanted, settled, overlap=dt.timedelta(0), longest=_LONGEST_WINDOW)
+    settled = _DAYS.settled(covered, unsettled_days=options.reread_days + 1)
+    windows = missing_windows(wanted, settled, overlap=dt.timedelta(0))
 
     last_check = state.last_pull(CHANGES, account_id=account_id)
     checked_from = last_check.window_end_at if last_check is not None else None
     checked_until = now
     if checked_from is not None and campaign_ids:
         border, checked_until = advertiser.client.changed_since(campaign_ids, checked_from)
-        if border is not None and _midnight(border) < wanted.end:
-            corrected = Window(max(_midnight(border), wanted.start), wanted.end)
-            windows = _cut(merge_windows([*windows, corrected]))
+        if border is not None and _DAYS.midnight(border) < wanted.end:
+            corrected = Window(max(_DAYS.midnight(border), wanted.start), wanted.end)
+            windows = merge_windows([*windows, corrected])
     return _Plan(
-        windows=windows,
-        fresh_from=wanted.end - unsettled,
+        windows=_DAYS.pieces(windows, days=_LONGEST_WINDOW_DAYS),
+        fresh_from=_DAYS.midnight(today - _DAY * options.reread_days),
         covered=covered,
         checked_from=checked_from,
         checked_until=checked_until,
         salt=advertiser.started_at.isoformat(),
     )
-
-
-def _cut(windows: Sequence[Window]) -> list[Window]:
-    pieces: list[Window] = []
-    for window in windows:
-        start = window.start
-        while start < window.end:
-            end = min(start + _LONGEST_WINDOW, window.end)
-            pieces.append(Window(start, end))
-            start = end
-    return sorted(pieces, reverse=True)
-
-
-def _midnight(day: dt.date) -> dt.datetime:
-    """Return the start of a Moscow day as naive UTC."""
-    local = dt.datetime.combine(day, dt.time(), tzinfo=MOSCOW)
-    return local.astimezone(dt.UTC).replace(tzinfo=None)
-
-
-def _moscow_days(window: Window) -> tuple[dt.date, dt.date]:
-    first, after = (
-        moment.replace(tzinfo=dt.UTC).astimezone(MOSCOW).date()
-        for moment in (window.start, window.end)
-    )
-    return first, after - _DAY
-
-
-def _months_before(day: dt.date, months: int) -> dt.date:
-    count = day.year * 12 + day.month - 1 - months
-    return dt.date(count // 12, count % 12 + 1, 1)
 
 
 def _report_batch(

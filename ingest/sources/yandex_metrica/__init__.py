@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ingest.config import require_secret
+from ingest.days import LocalDays, months_before
 from ingest.errors import ConfigurationError, SourceContractError
 from ingest.landing import land_pull
 from ingest.privacy import Privacy, PrivacyRules, load_key
@@ -117,7 +118,7 @@ class _Counter:
     account_id: str
     client: MetricaClient
     record: dict[str, Any] = field(default_factory=dict)
-    zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    days: LocalDays = field(default_factory=lambda: LocalDays(ZoneInfo("UTC")))
     today: dt.date = dt.date.min
     windows: list[Window] = field(default_factory=list)
     covered: list[Window] = field(default_factory=list)
@@ -126,7 +127,7 @@ class _Counter:
     @property
     def closed_until(self) -> dt.datetime:
         """Return the end of the last closed day, naive UTC: today is never told."""
-        return _midnight(self.today, self.zone)
+        return self.days.midnight(self.today)
 
 
 @dataclass
@@ -182,9 +183,9 @@ def _counters(ref: SourceRef, settings: Settings, budget: ChunkBudget) -> _Count
     budget.shared["counters"] = counters
     for counter in counters.counters:
         counter.record = counter.client.counter()
-        counter.zone = _zone(counter.record, str(ref), number=counter.account_id)
+        counter.days = LocalDays(_zone(counter.record, str(ref), number=counter.account_id))
         now = counter.client.server_now() or counters.started_at
-        counter.today = now.replace(tzinfo=dt.UTC).astimezone(counter.zone).date()
+        counter.today = counter.days.day_of(now)
     return counters
 
 
@@ -277,24 +278,17 @@ def _read_visits(
 
 def _plan(counter: _Counter, options: YandexMetricaSettings, state: StoredState) -> None:
     """Find the days to read: never read, or not complete when they were last read."""
-    earliest = _months_before(counter.today, _HISTORY_MONTHS)
+    earliest = months_before(counter.today, _HISTORY_MONTHS)
     made = _created(counter)
     start = max(options.start_date or earliest, earliest, made or earliest)
     counter.covered = state.coverage(VISITS, account_id=counter.account_id)
     counter.is_planned = True
     if start >= counter.today:
         return
-    wanted = Window(_midnight(start, counter.zone), counter.closed_until)
-    unsettled = _DAY * options.reread_days
-    # The last days of every stretch were not complete when it was read, of an old one neither: its
-    # reading may have been broken off before the days that follow.
-    settled = []
-    for known in counter.covered:
-        end = _midnight(_day(known.end, counter.zone) - unsettled, counter.zone)
-        if known.start < end:
-            settled.append(Window(known.start, end))
-    for gap in missing_windows(wanted, settled, overlap=dt.timedelta(0)):
-        counter.windows.extend(_pieces(gap, counter.zone, options.days_per_request))
+    wanted = Window(counter.days.midnight(start), counter.closed_until)
+    settled = counter.days.settled(counter.covered, unsettled_days=options.reread_days)
+    gaps = missing_windows(wanted, settled, overlap=dt.timedelta(0))
+    counter.windows = counter.days.pieces(gaps, days=options.days_per_request)
 
 
 def _created(counter: _Counter) -> dt.date | None:
@@ -303,19 +297,8 @@ def _created(counter: _Counter) -> dt.date | None:
         made = dt.datetime.fromisoformat(str(counter.record.get("create_time")))
     except ValueError:
         return None
-    local = made.astimezone(counter.zone) if made.tzinfo is not None else made
+    local = made.astimezone(counter.days.zone) if made.tzinfo is not None else made
     return local.date()
-
-
-def _pieces(window: Window, zone: ZoneInfo, days: int) -> list[Window]:
-    """Return the whole local days of a window in pieces, newest first."""
-    first, after = _day(window.start, zone), _day(window.end, zone)
-    pieces = []
-    while first < after:
-        end = min(first + _DAY * days, after)
-        pieces.append(Window(_midnight(first, zone), _midnight(end, zone)))
-        first = end
-    return sorted(pieces, reverse=True)
 
 
 def _window_batches(
@@ -325,11 +308,11 @@ def _window_batches(
     state: StoredState,
     prepared: Preparation,
 ) -> Iterator[pa.RecordBatch]:
-    first, last = _day(window.start, counter.zone), _day(window.end, counter.zone) - _DAY
+    first, last = counter.days.first_and_last(window)
     gone: set[str] = set()
     # Days that nobody read before hold nothing that could have vanished.
     if any(known.start < window.end and window.start < known.end for known in counter.covered):
-        days = [f"{first + _DAY * offset}|" for offset in range((last - first).days + 1)]
+        days = counter.days.id_prefixes(window)
         gone = set(state.live_ids(VISITS, account_id=counter.account_id, prefixes=days))
     for found in counter.client.visits(first, last):
         batch = prepared.batch(found, counter.account_id, pull_id)
@@ -424,21 +407,6 @@ def _tombstones(record_ids: Sequence[str], account_id: str, pull_id: str) -> pa.
             }
         )
     return pa.RecordBatch.from_pylist(rows, schema=VISIT_SCHEMA)
-
-
-def _midnight(day: dt.date, zone: ZoneInfo) -> dt.datetime:
-    """Return the start of a local day as naive UTC."""
-    local = dt.datetime.combine(day, dt.time(), tzinfo=zone)
-    return local.astimezone(dt.UTC).replace(tzinfo=None)
-
-
-def _day(moment: dt.datetime, zone: ZoneInfo) -> dt.date:
-    return moment.replace(tzinfo=dt.UTC).astimezone(zone).date()
-
-
-def _months_before(day: dt.date, months: int) -> dt.date:
-    count = day.year * 12 + day.month - 1 - months
-    return dt.date(count // 12, count % 12 + 1, 1)
 
 
 def _repeated(value: str, count: int) -> Any:

@@ -1,4 +1,4 @@
-"""Times, options and days of VK Ads without a server."""
+"""Times and options of VK Ads without a server."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from pydantic import ValidationError
 
-from ingest.sources.vk_ads import RAW_TABLES, _by_number, _midnight, _moscow_days, _Plan
+from ingest.sources.vk_ads import RAW_TABLES, _by_number, _Plan
 from ingest.sources.vk_ads.client import from_moscow_text, moscow_text
 from ingest.sources.vk_ads.settings import LIST_FIELDS, VkAdsSettings
 from ingest.windows import Window
@@ -18,12 +18,6 @@ def test_times_are_of_moscow() -> None:
     assert from_moscow_text("2026-11-21 00:30:00") == 1795210200.0
     assert from_moscow_text("2026-11-21T00:30:00+00:00") == 1795210200.0 + 3 * 3600
     assert from_moscow_text(None) is from_moscow_text("soon") is None
-
-
-def test_days_are_moscow_days() -> None:
-    window = Window(_midnight(dt.date(2026, 11, 17)), _midnight(dt.date(2026, 11, 21)))
-    assert window.start == dt.datetime.fromisoformat("2026-11-16T21:00")
-    assert _moscow_days(window) == (dt.date(2026, 11, 17), dt.date(2026, 11, 20))
 
 
 def test_vat_is_off_and_explicit() -> None:
@@ -51,7 +45,7 @@ def test_raw_tables_are_the_lists_and_the_days() -> None:
 
 
 def test_what_is_owed_is_noted_until_all_days_are_read() -> None:
-    window = Window(_midnight(dt.date(2026, 11, 17)), _midnight(dt.date(2026, 11, 21)))
+    window = Window(dt.datetime(2026, 11, 16, 21), dt.datetime(2026, 11, 20, 21))  # noqa: DTZ001
     plan = _Plan(
         windows=[window],
         ids=["7", "10", "9"],
