@@ -97,7 +97,9 @@ def _channels() -> list[tuple[object, ...]]:
     ]
     # What a visit's referrer tells, in this firm's words.
     told = {"organic_search": "seo", "direct": "direct_visit"}
-    return rows + [("*", "*", "*", word, channel, "false", 5) for word, channel in told.items()]
+    told_rows = [("*", "*", "*", word, channel, "false", 5) for word, channel in told.items()]
+    # The advertisements' own messages carry no UTM; the CRM names the source they came through.
+    return [*rows, *told_rows, ("*", "*", "*", "Авито", "marketplace", "true", 5)]
 
 
 def _plans(tables: CompanyTables) -> list[tuple[str, str, str, int]]:

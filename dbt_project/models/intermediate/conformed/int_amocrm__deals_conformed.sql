@@ -16,6 +16,12 @@ accounts as (
 
 ),
 
+channel_map as (
+
+    select * from {{ ref("stg_company__channel_map") }}
+
+),
+
 loss_reasons as (
 
     select * from {{ ref("stg_amocrm__loss_reasons") }}
@@ -97,6 +103,7 @@ lead_deals as (
         leads.responsible_user_id,
         leads.main_contact_id,
         leads.first_company_id,
+        leads.source_name,
         leads.utm_source,
         leads.utm_medium,
         leads.utm_campaign,
@@ -152,6 +159,7 @@ unsorted_deals as (
         cast(null as varchar) as responsible_user_id,
         unsorted.contact_id as main_contact_id,
         unsorted.company_id as first_company_id,
+        unsorted.source_name,
         cast(null as varchar) as utm_source,
         cast(null as varchar) as utm_medium,
         cast(null as varchar) as utm_campaign,
@@ -190,6 +198,25 @@ deals as (
 
 ),
 
+-- "Авито" is a channel and "Телефония" is none: only a rule of the company can tell them apart.
+source_words as (
+
+    select distinct
+        deals.source_name as declared_channel,
+        '' as utm_source,
+        '' as utm_medium,
+        '' as utm_campaign
+    from deals
+    where deals.source_name <> ''
+
+),
+
+channel_sources as (
+
+    {{ channels_of_words("source_words", ["declared_channel"], "channel_map") }}
+
+),
+
 final as (
 
     select
@@ -223,9 +250,16 @@ final as (
             as person_key,
         {{ entity_key(["'amocrm'", "deals.source_account_id", "deals.first_company_id"]) }}
             as company_key,
-        -- amoCRM has neither; the company's tables and the UTM fields say them
+        -- amoCRM has none; the company's tables say it
         cast(null as varchar) as declared_segment,
-        cast(null as varchar) as declared_channel,
+        -- UTM fields say more than the name of a source, a campaign for one
+        case
+            when
+                coalesce(deals.utm_source, '') = ''
+                and coalesce(deals.utm_medium, '') = ''
+                and coalesce(deals.utm_campaign, '') = ''
+                then channel_sources.declared_channel
+        end as declared_channel,
         deals.utm_source,
         deals.utm_medium,
         deals.utm_campaign,
@@ -241,6 +275,7 @@ final as (
         deals.is_deleted
     from deals
     left join accounts on deals.source_account_id = accounts.source_account_id
+    left join channel_sources on deals.source_name = channel_sources.declared_channel
 
 )
 

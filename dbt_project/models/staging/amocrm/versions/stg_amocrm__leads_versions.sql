@@ -12,6 +12,7 @@
         "contacts": [{"id": "VARCHAR", "is_main": "VARCHAR"}],
         "companies": [{"id": "VARCHAR"}],
         "loss_reason": "JSON",
+        "source": "JSON",
         "catalog_elements": [{"id": "VARCHAR", "metadata": {"catalog_id": "VARCHAR"}}]
     }
 }
@@ -86,6 +87,7 @@ final as (
                     json_extract_string(records.lead._embedded.loss_reason, '$.name')
                 )
         end as embedded_loss_reason,
+        json_extract_string(records.lead._embedded.source, '$.name') as source_name,
         array_to_string(
             list_transform(records.lead._embedded.tags, lambda tag: tag.name), '|'
         ) as tags,
