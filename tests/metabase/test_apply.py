@@ -16,6 +16,15 @@ from tests.metabase.homes import EMAIL, PASSWORD, Company, ids_of, settled
 
 # "shuffled" and rewritten answers are the fake's own doing at each version.
 VERSIONS = ("0.59", "0.61", "0.63")
+WITHOUT_DEALS_CARD = replace(
+    with_dashboard(STATE, "deals", dashcards=STATE.dashboards[1].dashcards[1:]),
+    cards=tuple(card for card in STATE.cards if card.key != "deals/list"),
+)
+WITHOUT_DEALS = replace(
+    STATE,
+    dashboards=(with_dashcard(STATE, "owner", "came", settings={}).dashboards[0],),
+    cards=STATE.cards[:2],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -200,17 +209,13 @@ def test_new_filter_and_sql_reach_metabase(company):
 
 def test_removed_card_goes_to_the_trash_and_comes_back_as_itself(company):
     number = row(company, "card", "Deals")["id"]
-    without = replace(
-        with_dashboard(STATE, "deals", dashcards=STATE.dashboards[1].dashcards[1:]),
-        cards=tuple(card for card in STATE.cards if card.key != "deals/list"),
-    )
-    assert actions(company, without) == [
+    assert actions(company, WITHOUT_DEALS_CARD) == [
         ("dashboard", "change", "deals"),
         ("card", "archive", "deals/list"),
     ]
-    company.showing(without).publish()
+    company.showing(WITHOUT_DEALS_CARD).publish()
     assert company.fake.state.cards[number]["archived"]
-    assert company.plan(without).is_empty
+    assert company.plan(WITHOUT_DEALS_CARD).is_empty
     assert not [one for one in company.fake.requests if one.method == "DELETE"]
     company.showing().publish()
     assert row(company, "card", "Deals")["id"] == number
@@ -219,14 +224,9 @@ def test_removed_card_goes_to_the_trash_and_comes_back_as_itself(company):
 
 
 def test_removed_dashboard_goes_to_the_trash_with_its_cards(company):
-    without = replace(
-        STATE,
-        dashboards=(with_dashcard(STATE, "owner", "came", settings={}).dashboards[0],),
-        cards=STATE.cards[:2],
-    )
-    company.showing(without).publish()
+    company.showing(WITHOUT_DEALS).publish()
     assert row(company, "dashboard", "Deals")["archived"]
-    assert company.plan(without).is_empty
+    assert company.plan(WITHOUT_DEALS).is_empty
     company.showing().publish()
     assert not row(company, "dashboard", "Deals")["archived"]
     assert company.plan().is_empty
@@ -388,6 +388,60 @@ def test_copy_of_our_card_with_its_marker_stays_somebody_elses(company):
     assert company.plan().is_empty
     company.showing().publish()
     assert company.state().remembered("card", "owner/came").id == ours["id"] != copy["id"]
+
+
+def copy_of_deals(company):
+    """Return our card, and its copy with its marker in a collection of a person's own."""
+    ours = row(company, "card", "Deals")
+    place = company.client().post("/api/collection", {"name": "Anna"})["id"]
+    body = a_card(company, "Anna's copy", description=ours["description"], collection_id=place)
+    return ours, company.client().post("/api/card", body)["id"], place
+
+
+def is_annas(company, number, place):
+    kept = company.fake.state.cards[number]
+    return (kept["name"], kept["collection_id"], kept["archived"]) == ("Anna's copy", place, False)
+
+
+def test_copy_stays_when_our_card_leaves_the_files(company):
+    _, copy, place = copy_of_deals(company)
+    for _ in range(2):
+        company.showing(WITHOUT_DEALS_CARD).publish()
+        assert is_annas(company, copy, place)
+    assert company.plan(WITHOUT_DEALS_CARD).is_empty
+
+
+def test_copy_stays_when_our_card_leaves_the_files_and_memory_is_lost(company):
+    ours, copy, place = copy_of_deals(company)
+    company.client().delete(f"/api/card/{ours['id']}")
+    company.settings.home.metabase_state.unlink()
+    company.showing(WITHOUT_DEALS_CARD).publish()
+    assert is_annas(company, copy, place)
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_copy_stays_when_our_card_is_thrown_away_by_hand(company, is_deleted):
+    ours, copy, place = copy_of_deals(company)
+    if is_deleted:
+        company.client().delete(f"/api/card/{ours['id']}")
+    else:
+        company.client().put(f"/api/card/{ours['id']}", {"archived": True})
+    company.showing().publish()
+    assert is_annas(company, copy, place)
+    assert row(company, "card", "Deals")["collection_id"] == ours["collection_id"]
+    assert company.plan().is_empty
+
+
+def test_copy_of_a_dashboard_stays_when_ours_leaves_the_files(company):
+    ours = row(company, "dashboard", "Deals")
+    place = row(company, "collection", "Voronka")["id"]
+    copy = company.client().post(
+        "/api/dashboard",
+        {"name": "Anna's", "description": ours["description"], "collection_id": place},
+    )
+    for _ in range(2):
+        company.showing(WITHOUT_DEALS).publish()
+        assert not company.fake.state.dashboards[copy["id"]]["archived"]
 
 
 def test_without_memory_two_of_one_marker_are_an_error_that_names_both(company):

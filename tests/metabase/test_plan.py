@@ -145,8 +145,11 @@ def test_what_the_files_no_longer_hold_is_archived_dashboards_first(tmp_path):
         Version("v0.63.1", 63),
         True,
         collection={"id": 5, "name": "Voronka"},
-        cards={"gone/card": {"id": 9, "name": "Gone"}, "old/x": {"id": 4, "archived": True}},
-        dashboards={"gone": {"id": 6, "name": "Gone too"}},
+        cards={
+            "gone/card": {"id": 9, "name": "Gone", "collection_id": 5},
+            "old/x": {"id": 4, "collection_id": 5, "archived": True},
+        },
+        dashboards={"gone": {"id": 6, "name": "Gone too", "collection_id": 5}},
     )
     archived = [
         (action.kind, action.id)
@@ -154,6 +157,25 @@ def test_what_the_files_no_longer_hold_is_archived_dashboards_first(tmp_path):
         if action.verb == "archive"
     ]
     assert archived == [("dashboard", 6), ("card", 9)]
+
+
+def test_elsewhere_only_what_is_remembered_is_archived(tmp_path):
+    instance = Instance(
+        Version("v0.63.1", 63),
+        True,
+        collection={"id": 5, "name": "Voronka"},
+        cards={
+            "gone/moved": {"id": 9, "name": "Ours, moved", "collection_id": 8},
+            "gone/copied": {"id": 10, "name": "Anna's copy", "collection_id": 8},
+        },
+    )
+    known = memory(tmp_path, **{"card:gone/moved": Remembered(9)})
+    archived = [
+        action.id
+        for action in plan(STATE, TARGET, instance, known).actions
+        if action.verb == "archive"
+    ]
+    assert archived == [9]
 
 
 def test_labels_are_sent_only_where_they_differ_and_silence_leaves_alone(tmp_path):

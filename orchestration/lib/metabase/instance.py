@@ -2,8 +2,8 @@
 
 Nothing in Metabase has a unique name, so an object is ours when its id and `entity_id` are those we
 remember, or, when nothing is remembered, when the marker we put at the end of its description says
-so. A person who copies a card of ours copies the marker too; the remembered one stays ours, and the
-copy is left alone.
+so. A person who copies a card of ours copies the marker too; the remembered one stays ours, in the
+trash as well, and the copy is left alone.
 """
 
 from __future__ import annotations
@@ -260,19 +260,30 @@ def _cards(
         return {}, [], frozenset()
     live = list_cards(client, database["id"])
     inner = frozenset(int(one["id"]) for one in live if one.get("dashboard_id"))
-    found = _ours(live, "card", state, near=collection)
+    found = _known(live, "card", state)
     missing = [key for key in state.keys("card") if key not in found]
+    mine: list[Raw] = []
     if missing or not found:
         archived = client.get("/api/card", f="archived")
         mine = [one for one in archived if one.get("database_id") in {None, database["id"]}]
-        for key, raw in _ours(mine, "card", state, is_archive=True).items():
+        for key, raw in _known(mine, "card", state).items():
             found.setdefault(key, {**raw, "archived": True})
     for key in missing:
         elsewhere = None if key in found else _by_id(client, state, "card", key)
         if elsewhere is not None:
             found[key] = elsewhere
-    ours = {raw["id"] for raw in found.values()}
     place = collection["id"] if collection else None
+
+    def may_claim(raw: Raw) -> bool:
+        """Return whether a marker counts: elsewhere it is a copy's when we remember another."""
+        is_in_place = place is not None and raw.get("collection_id") == place
+        return is_in_place or marker_key(raw, "card") not in missing
+
+    # A marker counts only where the object we remember is gone: copies carry it too.
+    found |= _claimed(filter(may_claim, live), "card", found, near=collection)
+    for key, raw in _claimed(filter(may_claim, mine), "card", found, is_archive=True).items():
+        found[key] = {**raw, "archived": True}
+    ours = {raw["id"] for raw in found.values()}
     foreign = [
         Foreign("card", one["id"], str(one.get("name")))
         for one in live
@@ -287,19 +298,23 @@ def _dashboards(
     if collection is None:
         return {}, []
     live = list_dashboards(client, collection["id"])
-    found = _ours(live, "dashboard", state)
+    found = _known(live, "dashboard", state)
     missing = [key for key in state.keys("dashboard") if key not in found]
+    archived: list[Raw] = []
     if missing or not found:
         archived = client.get("/api/dashboard", f="archived")
-        for key, raw in _ours(archived, "dashboard", state, is_archive=True).items():
+        for key, raw in _known(archived, "dashboard", state).items():
             found.setdefault(key, raw)
-    whole: dict[str, Raw] = {}
+    moved = {}
+    for key in missing:
+        elsewhere = None if key in found else _by_id(client, state, "dashboard", key)
+        if elsewhere is not None:
+            moved[key] = elsewhere
+    found |= _claimed(live, "dashboard", {**found, **moved})
+    found |= _claimed(archived, "dashboard", {**found, **moved}, is_archive=True)
+    whole: dict[str, Raw] = dict(moved)
     for key, raw in found.items():
         whole[key] = client.get(f"/api/dashboard/{raw['id']}")
-    for key in missing:
-        moved = None if key in whole else _by_id(client, state, "dashboard", key)
-        if moved is not None:
-            whole[key] = moved
     ours = {raw["id"] for raw in whole.values()}
     foreign = [
         Foreign("dashboard", one["id"], str(one.get("name")))
@@ -339,15 +354,8 @@ def _is_same(raw: Raw, entity_id: str | None, kind: ObjectKind, key: str) -> boo
     return marker_key(raw, kind) == key
 
 
-def _ours(
-    rows: Iterable[Raw],
-    kind: ObjectKind,
-    state: MetabaseState,
-    *,
-    near: Raw | None = None,
-    is_archive: bool = False,
-) -> dict[str, Raw]:
-    """Return the rows that are ours by key."""
+def _known(rows: Iterable[Raw], kind: ObjectKind, state: MetabaseState) -> dict[str, Raw]:
+    """Return the rows we remember by key."""
     by_id = {one["id"]: one for one in rows}
     found: dict[str, Raw] = {}
     for key in state.keys(kind):
@@ -355,15 +363,37 @@ def _ours(
         raw = by_id.get(known.id) if known is not None else None
         if raw is not None and known is not None and _is_same(raw, known.entity_id, kind, key):
             found[key] = raw
+    return found
+
+
+def _claimed(
+    rows: Iterable[Raw],
+    kind: ObjectKind,
+    found: Mapping[str, Raw],
+    *,
+    near: Raw | None = None,
+    is_archive: bool = False,
+) -> dict[str, Raw]:
+    """Return the rows that carry the marker of a key for which nothing was found."""
     taken = {raw["id"] for raw in found.values()}
     claims: dict[str, list[Raw]] = {}
-    for raw in by_id.values():
+    for raw in {one["id"]: one for one in rows}.values():
         claimed = marker_key(raw, kind)
         if claimed is not None and claimed not in found and raw["id"] not in taken:
             claims.setdefault(claimed, []).append(raw)
-    for key, claimants in claims.items():
-        found[key] = _chosen(key, kind, claimants, near, is_archive=is_archive)
-    return found
+    return {
+        key: _chosen(key, kind, claimants, near, is_archive=is_archive)
+        for key, claimants in claims.items()
+    }
+
+
+def _ours(
+    rows: Iterable[Raw], kind: ObjectKind, state: MetabaseState, *, is_archive: bool = False
+) -> dict[str, Raw]:
+    """Return the rows that are ours by key."""
+    rows = list(rows)
+    found = _known(rows, kind, state)
+    return {**found, **_claimed(rows, kind, found, is_archive=is_archive)}
 
 
 def _chosen(

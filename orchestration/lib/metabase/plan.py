@@ -131,7 +131,7 @@ def plan(desired: DesiredState, target: Target, instance: Instance, state: Metab
         *_permission_actions(instance, permissions),
         *_cards(desired, instance, state, names),
         *_dashboards(desired, instance, state, found),
-        *_removed(desired, instance),
+        *_removed(desired, instance, state),
         *_metadata(desired, instance, state),
     ]
     return Plan(
@@ -273,15 +273,24 @@ def _dashboards(
             )
 
 
-def _removed(desired: DesiredState, instance: Instance) -> Iterator[Action]:
+def _removed(desired: DesiredState, instance: Instance, state: MetabaseState) -> Iterator[Action]:
     """Yield what is ours and no longer wanted; dashboards first, their cards after them."""
+    place = instance.collection["id"] if instance.collection else None
+
+    def is_removed(kind: Kind, key: str, raw: Raw, wanted: set[str]) -> bool:
+        if key in wanted or raw.get("archived"):
+            return False
+        # Elsewhere a marker alone may be that of a person's copy.
+        is_in_place = place is not None and raw.get("collection_id") == place
+        return is_in_place or _known(state, kind, key, raw) is not None
+
     wanted_dashboards = {one.key for one in desired.dashboards}
     for key, raw in instance.dashboards.items():
-        if key not in wanted_dashboards and not raw.get("archived"):
+        if is_removed("dashboard", key, raw, wanted_dashboards):
             yield Action("dashboard", "archive", key, str(raw.get("name")), raw["id"])
     wanted_cards = {one.key for one in desired.cards}
     for key, raw in instance.cards.items():
-        if key not in wanted_cards and not raw.get("archived"):
+        if is_removed("card", key, raw, wanted_cards):
             yield Action("card", "archive", key, str(raw.get("name")), raw["id"])
 
 
