@@ -1,5 +1,6 @@
 """Who may read the marts in PostgreSQL: one role of ours, and whoever the owner let in."""
 
+import re
 from typing import Any
 
 import psycopg
@@ -8,17 +9,20 @@ from psycopg import sql
 from orchestration.lib.errors import PostgresError
 from orchestration.lib.postgres_connection import PostgresTarget
 
-_OURS = "Voronka: reads the schema marts and nothing else"
+# Without a home: made before the comment named one.
+_OURS = re.compile(r"Voronka: reads the schema marts and nothing else(?:, home ([0-9a-f]+))?")
 
 
 def ensure_reader(connection: psycopg.Connection[Any], target: PostgresTarget) -> None:
     """Make the read-only role, or give ours the password of the secrets again.
 
     A role that somebody else made keeps its password and attributes. Without a password the role
-    cannot log in, and analysts become members of it.
+    cannot log in, and analysts become members of it. A role belongs to the whole server: that of
+    another home keeps its password and gets no right to read our marts.
 
     Raises:
-        PostgresError: The role is missing and this user may not make it, or it may write.
+        PostgresError: The role is missing and this user may not make it, it may write, or it is
+            another home's.
     """
     found = connection.execute(
         "select rolsuper or rolcreatedb or rolcreaterole or rolreplication or rolbypassrls,"
@@ -32,15 +36,25 @@ def ensure_reader(connection: psycopg.Connection[Any], target: PostgresTarget) -
             f"PostgreSQL at {target}: the role {target.reader} may do more than read;"
             " name another one in postgres_reader."
         )
-    if found is not None and found[1] != _OURS:
+    said = None if found is None else _OURS.fullmatch(found[1])
+    if found is not None and said is None:
         return
+    if said is not None and said[1] not in {None, target.home_id}:
+        raise PostgresError(
+            f"PostgreSQL at {target}: the role {target.reader} reads the marts of another home of"
+            " Voronka; set VORONKA_POSTGRES_READER to a name of its own."
+        )
     try:
         with connection.transaction():
             if found is None:
                 connection.execute(sql.SQL("create role {}").format(name))
-                connection.execute(sql.SQL("comment on role {} is {}").format(name, _OURS))
                 connection.execute(
                     sql.SQL("alter role {} set default_transaction_read_only = on").format(name)
+                )
+            if said is None or said[1] is None:
+                comment = f"Voronka: reads the schema marts and nothing else, home {target.home_id}"
+                connection.execute(
+                    sql.SQL("comment on role {} is {}").format(name, sql.Literal(comment))
                 )
             if target.reader_password:
                 change = sql.SQL("alter role {} login password {}").format(

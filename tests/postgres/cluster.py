@@ -62,12 +62,18 @@ class Database:
             "VORONKA_SERVING": "postgres",
             "VORONKA_POSTGRES_URL": self.url,
             "POSTGRES__PASSWORD": self.password,
+            # A role belongs to the whole server, which all tests share.
+            "VORONKA_POSTGRES_READER": self.reader,
             "POSTGRES__READER_PASSWORD": "reader's word",
             **more,
         }
 
+    @property
+    def reader(self) -> str:
+        return f"reader_of_{self.name}"
+
     def as_reader(self) -> Database:
-        return replace(self, user="voronka_reader", password="reader's word")
+        return replace(self, user=self.reader, password="reader's word")
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def test_doctor_sees_a_sound_server(home: TwofoldHome) -> None:
     home.publish(1)
     found = list(examine_postgres(load_settings(), "run-1"))
     assert [status for status, _, _ in found] == ["ok", "ok", "ok"]
-    assert found[-1][1] == "voronka_reader reads 2 tables and changes none"
+    assert found[-1][1] == f"{home.database.reader} reads 2 tables and changes none"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_doctor_names_what_is_wrong(
 def test_doctor_sees_a_reader_that_may_write(home: TwofoldHome) -> None:
     home.publish(1)
     with home.database.connect() as connection:
-        connection.execute("grant delete on marts.deals to voronka_reader")
+        connection.execute(f"grant delete on marts.deals to {home.database.reader}")
     findings = list(examine_postgres(load_settings(), "run-1"))
     assert findings[-1][0] == "PROBLEM" and "may change 1 tables of 2" in findings[-1][1]
 

@@ -387,6 +387,44 @@ def test_what_metabase_gets_reads_the_marts_and_nothing_beside(
         assert connection.execute("select count(*) from marts.deals").fetchone() == (ROWS,)
 
 
+def test_a_reader_of_another_home_on_the_same_server_is_refused_and_left_as_it_is(
+    make_serving: MakeServing, database: Database, cluster: Cluster, tmp_path: Path
+) -> None:
+    publish(make_serving(database, "one"), tmp_path, 1)
+    second = cluster.new_database(f"{database.name}_second")
+    other = make_serving(
+        second,
+        "two",
+        VORONKA_POSTGRES_READER=database.reader,
+        POSTGRES__READER_PASSWORD="another word",
+    )
+    with pytest.raises(PostgresError, match="VORONKA_POSTGRES_READER to a name of its own"):
+        publish(other, tmp_path, 3)
+    assert number_shown(database) == 1
+    assert schemas(second) == set()
+    publish(make_serving(second, "two"), tmp_path, 2)
+    assert (number_shown(database), number_shown(second)) == (1, 2)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), second.as_reader().connect() as one:
+        one.execute(f"set role {database.reader}")
+
+
+def test_a_reader_made_before_homes_were_named_is_adopted_once(
+    make_serving: MakeServing, database: Database, cluster: Cluster, tmp_path: Path
+) -> None:
+    first = make_serving(database, "one")
+    publish(first, tmp_path, 1)
+    with database.connect() as connection:
+        connection.execute(
+            f"comment on role {database.reader} is 'Voronka: reads the schema marts and nothing"
+            " else'"
+        )
+    publish(first, tmp_path, 2)
+    second = cluster.new_database(f"{database.name}_second")
+    other = make_serving(second, "two", VORONKA_POSTGRES_READER=database.reader)
+    with pytest.raises(PostgresError, match="to a name of its own"):
+        publish(other, tmp_path, 3)
+
+
 def test_another_publishing_user_is_told_whose_the_marts_are(
     serving: PostgresServing,
     make_serving: MakeServing,
