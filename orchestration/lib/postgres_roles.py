@@ -1,5 +1,6 @@
 """Who may read the marts in PostgreSQL: one role of ours, and whoever the owner let in."""
 
+import contextlib
 import re
 from typing import Any
 
@@ -76,7 +77,7 @@ def ensure_reader(connection: psycopg.Connection[Any], target: PostgresTarget) -
 def copy_grants(
     connection: psycopg.Connection[Any], target: PostgresTarget, old: str, new: str
 ) -> None:
-    """Let into the new schema whoever may read the old one, and our reader.
+    """Let our reader into the database, and into the new schema it and whoever may read the old.
 
     Args:
         connection: An open transaction.
@@ -90,6 +91,7 @@ def copy_grants(
     schema = sql.Identifier(new)
     if has_reader and has_reader[0]:
         reader = sql.Identifier(target.reader)
+        _let_connect(connection, target)
         connection.execute(sql.SQL("grant usage on schema {} to {}").format(schema, reader))
         connection.execute(
             sql.SQL("grant select on all tables in schema {} to {}").format(schema, reader)
@@ -102,6 +104,24 @@ def copy_grants(
         connection.execute(
             sql.SQL("grant select on {} to {}").format(
                 sql.Identifier(new, table), _grantee(grantee)
+            )
+        )
+
+
+def _let_connect(connection: psycopg.Connection[Any], target: PostgresTarget) -> None:
+    """Let our reader into a database that is closed to others; where we may not, doctor tells."""
+    may_connect = connection.execute(
+        "select has_database_privilege(%s, current_database(), 'connect')", [target.reader]
+    ).fetchone()
+    if may_connect and may_connect[0]:
+        return
+    with (
+        contextlib.suppress(psycopg.errors.InsufficientPrivilege),
+        connection.transaction(),
+    ):
+        connection.execute(
+            sql.SQL("grant connect on database {} to {}").format(
+                sql.Identifier(target.database), sql.Identifier(target.reader)
             )
         )
 

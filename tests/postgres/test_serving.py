@@ -425,6 +425,30 @@ def test_a_reader_made_before_homes_were_named_is_adopted_once(
         publish(other, tmp_path, 3)
 
 
+def test_the_reader_may_connect_where_not_everybody_may(
+    serving: PostgresServing, database: Database, tmp_path: Path
+) -> None:
+    with database.connect() as connection:
+        connection.execute(f"revoke connect on database {database.name} from public")
+    publish(serving, tmp_path, 1)
+    assert number_shown(database) == 1
+
+
+def test_a_user_who_may_not_let_the_reader_connect_publishes_all_the_same(
+    make_serving: MakeServing, cluster: Cluster, tmp_path: Path
+) -> None:
+    database = cluster.new_database("closed")
+    with cluster.superuser("closed").connect() as connection:
+        connection.execute("create role publisher login createrole password 'publishes'")
+        connection.execute("revoke connect on database closed from public")
+        connection.execute("grant connect, create on database closed to publisher")
+    url = f"postgresql://publisher@127.0.0.1:{database.port}/closed"
+    serving = make_serving(database, VORONKA_POSTGRES_URL=url, POSTGRES__PASSWORD="publishes")
+    publish(serving, tmp_path, 1)
+    with cluster.superuser("closed").connect() as connection:
+        assert connection.execute("select max(number) from marts.deals").fetchone() == (1,)
+
+
 def test_another_publishing_user_is_told_whose_the_marts_are(
     serving: PostgresServing,
     make_serving: MakeServing,
