@@ -17,7 +17,7 @@ What is published says so itself: the comment of a schema names its run and its 
 import contextlib
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,13 +107,20 @@ class PostgresServing:
         """Return the build readers see."""
         return next((one for one in self.builds() if one.schema == MARTS_SCHEMA), None)
 
-    def load(self, file: Path, run_id: str, descriptions: MartDescriptions) -> dict[str, int]:
+    def load(
+        self,
+        file: Path,
+        run_id: str,
+        descriptions: MartDescriptions,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> dict[str, int]:
         """Load an audited DuckDB file into a schema of its own; readers do not see it yet.
 
         Args:
             file: The DuckDB file; it is opened for reading.
             run_id: The run that built it.
             descriptions: Comments and keys of the tables.
+            tell: Receives what arrived otherwise than wanted, one line each.
 
         Returns:
             Rows by table, as the server counted them.
@@ -144,7 +151,7 @@ class PostgresServing:
                 ).fetchall()
             ]
             counts = {
-                table: _load_table(source, connection, schema, table, descriptions)
+                table: _load_table(source, connection, schema, table, descriptions, tell)
                 for table in tables
             }
             copy_grants(connection, self.target, MARTS_SCHEMA, schema)
@@ -290,6 +297,7 @@ def _load_table(
     schema: str,
     table: str,
     descriptions: MartDescriptions,
+    tell: Callable[[str], None],
 ) -> int:
     columns = columns_of(source, MARTS_SCHEMA, table)
     target = sql.Identifier(schema, table)
@@ -304,7 +312,15 @@ def _load_table(
     key = [name for name in descriptions.keys.get(table, ()) if _holds(columns, name)]
     if key:
         names = sql.SQL(", ").join(sql.Identifier(name) for name in key)
-        connection.execute(sql.SQL("create index on {} ({})").format(target, names))
+        try:
+            with connection.transaction():
+                connection.execute(sql.SQL("create index on {} ({})").format(target, names))
+        except psycopg.errors.ProgramLimitExceeded:
+            # Readers miss an index, not the build: one text of 3,000 letters is enough.
+            tell(
+                f"{table} has no index on {', '.join(key)} in PostgreSQL: a text there is too long"
+                " for one"
+            )
     described = [
         (sql.Identifier(schema, table, column.name), text)
         for column in columns

@@ -126,7 +126,12 @@ def _load(
     from orchestration.lib.postgres_serving import descriptions_of
 
     started = time.monotonic()
-    counts = postgres.load(file, run_id, descriptions_of(read_manifest(settings.home)))
+    counts = postgres.load(
+        file,
+        run_id,
+        descriptions_of(read_manifest(settings.home)),
+        lambda text: console().line("publish", text),
+    )
     rows, seconds = sum(counts.values()), time.monotonic() - started
     if counts:
         console().line(

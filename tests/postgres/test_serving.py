@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -447,6 +448,27 @@ def test_a_user_who_may_not_let_the_reader_connect_publishes_all_the_same(
     publish(serving, tmp_path, 1)
     with cluster.superuser("closed").connect() as connection:
         assert connection.execute("select max(number) from marts.deals").fetchone() == (1,)
+
+
+def test_a_text_too_long_for_an_index_arrives_without_one(
+    serving: PostgresServing, database: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "long.duckdb"
+    # Random letters: a text that repeats itself is compressed and fits.
+    text = "".join(random.Random(1).choices("абвгдежзиклмнопрстуфхцчшщыэюя ,.", k=6000))
+    with duckdb.connect(str(file)) as source:
+        source.execute("create schema marts")
+        source.execute("create table marts.rpt_reasons as select 1 as id, ? as reason", [text])
+        source.execute("create table marts.short as select 1 as id")
+    said = MartDescriptions({}, {}, {"rpt_reasons": ["id", "reason"], "short": ["id"]})
+    told: list[str] = []
+    assert serving.load(file, "run-1", said, told.append) == {"rpt_reasons": 1, "short": 1}
+    serving.switch("run-1")
+    with database.as_reader().connect() as connection:
+        assert connection.execute("select reason from marts.rpt_reasons").fetchone() == (text,)
+        indexed = connection.execute("select tablename from pg_indexes where schemaname = 'marts'")
+        assert indexed.fetchall() == [("short",)]
+    assert len(told) == 1 and "rpt_reasons has no index on id, reason" in told[0]
 
 
 def test_another_publishing_user_is_told_whose_the_marts_are(
