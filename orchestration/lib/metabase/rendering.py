@@ -377,9 +377,10 @@ class _Rendering:
         made = self.shown[f"{file.dashboard.name}/{card.key}"]
         columns = [name for name in made.columns if name in card.columns]
         ways = {
-            name: self._way(file, card, target, card.columns[name].passes)
+            name: way
             for name in columns
             if (target := card.columns[name].opens)
+            and (way := self._way(file, card, target, card.columns[name].passes))
         }
         if made.display != "table" or made.settings.get("table.pivot"):
             # Charts and numbers have one way out; the card's own comes first.
@@ -388,7 +389,8 @@ class _Rendering:
             return {"click_behavior": way} if way else {}
         first = columns[0] if columns else None
         if card.opens and first and first not in ways and card.columns[first].link is None:
-            ways[first] = self._way(file, card, card.opens, {})
+            way = self._way(file, card, card.opens, {})
+            ways |= {first: way} if way else {}
         settings = {
             column_key(name): {
                 # Whole, because the place's settings of a column stand over the card's.
@@ -401,10 +403,14 @@ class _Rendering:
 
     def _way(
         self, file: DashboardFile, card: Card, target: str, passes: Mapping[str, str]
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
         """Return the tap that opens the dashboard of `target` with this row's values as filters.
 
         A filter that both dashboards have under one name is passed on as it is chosen here.
+
+        Returns:
+            None where the display holds not all of these values: the list would be of more than
+            the number tapped.
         """
         dashboard_name, _, card_key = target.partition("/")
         other = self.files[dashboard_name].dashboard
@@ -417,7 +423,7 @@ class _Rendering:
             if name in passes:
                 column = passed_name(card, passes[name])
                 if column not in made.columns:
-                    continue
+                    return None
                 source = {"type": "column", "id": column, "name": column}
             elif ours and ours.kind == kind.kind:
                 here = parameter_id(file.dashboard.name, name)

@@ -241,6 +241,54 @@ def test_tap_on_a_value_opens_the_list_with_the_code_not_the_word(
     }
 
 
+def test_no_tap_where_the_row_cannot_hand_over_every_value(
+    marts_manifest: dict[str, Any],
+) -> None:
+    columns = {
+        "deal_name": column("Deal"),
+        "channel": column("Channel", values={"vk": both("VK")}),
+        "deal_amount": column(
+            "Sum", "money", opens="deals/list", passes={"channel": "channel", "deal": "deal_name"}
+        ),
+    }
+    # A pivoted table has no room for the code behind a word.
+    matrix = card(
+        "matrix", "matrix", DEALS, columns, filters={"channel": "dim_deals.channel"},
+        row="deal_name", column="channel", value="deal_amount",
+    )  # fmt: skip
+    filters = {**CHANNEL, "deal": {"label": both("Deal")}}
+    got = state(
+        file_of([matrix], filters=CHANNEL),
+        file_of([deals()], name="deals", filters=filters),
+        manifest=marts_manifest,
+    )
+    assert place(got, "matrix").settings == {}
+
+
+def test_every_tap_of_the_shipped_dashboards_hands_over_all_it_promises(
+    shipped: list[DashboardFile], marts_manifest: dict[str, Any]
+) -> None:
+    got = state(*shipped, manifest=marts_manifest)
+    counted = 0
+    for file in shipped:
+        for one in file.dashboard.cards():
+            settings = place(got, one.key, file.dashboard.name).settings
+            for name, about in one.columns.items():
+                of_column = settings.get("column_settings", {}).get(f'["name","{name}"]', settings)
+                click = of_column.get("click_behavior")
+                if not about.opens or one.opens or click is None:
+                    continue
+                other = about.opens.partition("/")[0]
+                handed = {
+                    there.removeprefix(f"{other}-")
+                    for there, way in click["parameterMapping"].items()
+                    if way["source"]["type"] == "column"
+                }
+                assert handed == set(about.passes), f"{file.dashboard.name}/{one.key}.{name}"
+                counted += 1
+    assert counted > 3
+
+
 def test_tap_on_a_chart_carries_the_filters_of_its_dashboard(
     marts_manifest: dict[str, Any],
 ) -> None:
