@@ -45,6 +45,7 @@ from orchestration.lib.metabase.formats import (
     format_settings,
     formats_sql,
     identifier,
+    is_day_of_moment,
     text_literal,
 )
 
@@ -195,6 +196,7 @@ def passed_name(card: CardBase, wanted: str) -> str:
         bool(column.values)
         or column.source is not None
         or column.format in {"unit", "datetime"}
+        or is_day_of_moment(column, wanted)
         or wanted.endswith("_name")
     )
     return f"{wanted}_in_data" if rewritten else wanted

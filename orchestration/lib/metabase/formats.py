@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from orchestration.lib.cards import NUMERIC_FORMATS, Column, Format, Locale, Localised
+from orchestration.lib.cards import NUMERIC_FORMATS, TIME_FORMATS, Column, Format, Locale, Localised
 
 NO_BREAK = "\u00a0"
 _SYMBOLS = {"RUB": "₽", "USD": "$", "EUR": "€", "GBP": "£", "KZT": "₸", "BYN": "Br", "UAH": "₴",
@@ -251,12 +251,24 @@ def expression(company: Company, column: Column, name: str, table: str = "answer
         hours = f"when {unit} = 'hours' then {number_sql(company, read, 1)}"
         hours += f" || '{_HOURS[company.locale]}'"
         return f"case {hours} else {formats_sql(company, read, unit, _UNITS, 'decimal')} end"
-    if column.format == "datetime" and company.time_zone != "UTC":
-        zone = text_literal(company.time_zone)
-        return f"{read} at time zone 'UTC' at time zone {zone}"
+    if column.format == "datetime":
+        return _local(company, read)
+    if is_day_of_moment(column, source):
+        return f"cast({_local(company, read)} as date)"
     if column.format == "text" and name.endswith("_name"):
         return _without_keys(company, read)
     return read
+
+
+def is_day_of_moment(column: Column, source: str) -> bool:
+    """Return whether a moment is shown as its day, which depends on the clock."""
+    return column.format in TIME_FORMATS - {"datetime"} and source.endswith("_at")
+
+
+def _local(company: Company, read: str) -> str:
+    if company.time_zone == "UTC":
+        return read
+    return f"{read} at time zone 'UTC' at time zone {text_literal(company.time_zone)}"
 
 
 def _without_keys(company: Company, read: str) -> str:
@@ -276,6 +288,7 @@ __all__ = [
     "format_settings",
     "formats_sql",
     "identifier",
+    "is_day_of_moment",
     "text_literal",
     "value_sql",
     "words_sql",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -23,6 +24,7 @@ from orchestration.lib.metabase.formats import (
     words_sql,
 )
 from orchestration.lib.metabase.rendering import desired_state
+from orchestration.lib.page_formats import Writer
 from tests.unit.metabase.files import COMPANY, both
 from tests.unit.metabase.running import sent
 
@@ -141,6 +143,27 @@ def test_moment_is_shown_by_the_clock_of_the_company() -> None:
         " (values (timestamp '2026-11-16 22:30:00')) answer (closed_at)"
     ).fetchone()
     assert row == (dt.datetime.fromisoformat("2026-11-17T01:30:00"),)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"), [("Europe/Moscow", 17), ("America/New_York", 16), ("UTC", 16)]
+)
+@pytest.mark.parametrize("kind", ["date", "week"])
+def test_day_of_a_moment_is_the_day_of_the_page(zone: str, day: int, kind: Format) -> None:
+    column = Column.model_validate({"label": both("Won on"), "format": kind})
+    sql = expression(Company("en", "RUB", zone), column, "closed_at")
+    moment = dt.datetime(2026, 11, 16, 23, 30, tzinfo=dt.UTC)
+    answer = "(values (timestamp '2026-11-16 23:30:00')) answer (closed_at)"
+    row = duckdb.sql(f"select {sql} from {answer}").fetchone()
+    # A day, not its midnight: Metabase shows the clock of every moment.
+    assert row == (dt.date(2026, 11, day),)
+    page = Writer("en", zone=ZoneInfo(zone))
+    assert page.value(row[0], kind) == page.value(moment, kind)
+
+
+def test_day_needs_no_clock() -> None:
+    column = Column.model_validate({"label": both("Since"), "format": "date"})
+    assert expression(COMPANY, column, "since_date") == 'answer."since_date"'
 
 
 def test_language_picks_the_column_of_a_text_in_two() -> None:

@@ -241,6 +241,24 @@ def test_tap_on_a_value_opens_the_list_with_the_code_not_the_word(
     }
 
 
+def test_tap_on_a_day_hands_over_the_moment_in_the_data(marts_manifest: dict[str, Any]) -> None:
+    columns = {
+        "created_at": column("Came", "date"),
+        "deal_amount": column("Sum", "money", opens="deals/list", passes={"since": "created_at"}),
+    }
+    filters = {"since": {"label": both("Since"), "kind": "date"}}
+    listed = deals()
+    listed["filters"] = {"since": "dim_deals.created_at"}
+    listed["sql"] = DEALS.replace("{{channel}}", "{{since}}")
+    source = card("top", "table", DEALS, columns, filters={"channel": "dim_deals.channel"})
+    got = state(
+        file_of([source], filters=CHANNEL),
+        file_of([listed], name="deals", filters=filters),
+        manifest=marts_manifest,
+    )
+    assert got.card("small/top").columns == ("created_at", "deal_amount", "created_at_in_data")
+
+
 def test_no_tap_where_the_row_cannot_hand_over_every_value(
     marts_manifest: dict[str, Any],
 ) -> None:
