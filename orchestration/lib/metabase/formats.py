@@ -51,6 +51,11 @@ class Company:
         """Return the sign before the fraction."""
         return "," if self.locale == "ru" else "."
 
+    @property
+    def thousands_mark(self) -> str:
+        """Return what keeps thousands apart, as in columns that Metabase writes itself."""
+        return NO_BREAK if self.locale == "ru" else ","
+
     def currency_affixes(self) -> tuple[str, str]:
         """Return what stands before and after a sum."""
         if self.currency_code is None:
@@ -165,7 +170,7 @@ def number_sql(company: Company, source: str, decimals: int) -> str:
     """Return SQL that writes a number with thousands apart and `decimals` digits after the mark.
 
     Neither engine has a function for it that the other knows; backwards, every three digits are
-    followed by a space.
+    followed by a space, which then becomes the mark.
     """
     whole = f"cast(cast({source} as decimal(38, 0)) as varchar)"
     fraction = ""
@@ -174,15 +179,20 @@ def number_sql(company: Company, source: str, decimals: int) -> str:
         whole = f"split_part(cast({rounded} as varchar), '.', 1)"
         fraction = f" || '{company.decimal_mark}' || split_part(cast({rounded} as varchar), '.', 2)"
     grouped = f"reverse(regexp_replace(reverse({whole}), '([0-9]{{3}})', '\\1 ', 'g'))"
-    return f"replace(replace(trim({grouped}), '- ', '-'), ' ', '{NO_BREAK}'){fraction}"
+    mark = company.thousands_mark
+    return f"replace(replace(trim({grouped}), '- ', '-'), ' ', '{mark}'){fraction}"
 
 
 def value_sql(company: Company, source: str, kind: Format) -> str:
     """Return SQL that writes a number of one format as text."""
     match kind:
         case "money":
-            before, after = (text_literal(affix) for affix in company.currency_affixes())
-            return f"{before} || {number_sql(company, source, 0)} || {after}"
+            before, after = company.currency_affixes()
+            written = number_sql(company, source, 0)
+            if not before:
+                return f"{written} || {text_literal(after)}"
+            misplaced, minus = text_literal(f"{before}-"), text_literal(f"-{before}")
+            return f"replace({text_literal(before)} || {written}, {misplaced}, {minus})"
         case "ratio":
             percent = f"(100 * {source})"
             return f"{number_sql(company, percent, 1)} || '{_PER_CENT[company.locale]}'"

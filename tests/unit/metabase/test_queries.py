@@ -85,13 +85,14 @@ def columns_of(connection: duckdb.DuckDBPyConnection, sql: str) -> dict[str, lis
 @pytest.mark.parametrize(
     ("kind", "number", "ru", "en"),
     [
-        ("integer", "1234567", "1 234 567", "1 234 567"),
-        ("integer", "-1234567", "-1 234 567", "-1 234 567"),
+        ("integer", "1234567", "1 234 567", "1,234,567"),
+        ("integer", "-1234567", "-1 234 567", "-1,234,567"),
         ("integer", "-123", "-123", "-123"),
-        ("integer", "123456", "123 456", "123 456"),
+        ("integer", "-123456", "-123 456", "-123,456"),
+        ("integer", "123456", "123 456", "123,456"),
         ("integer", "0", "0", "0"),
-        ("decimal", "1234.56", "1 234,6", "1 234.6"),
-        ("money", "1234567.5::decimal(18, 2)", "1 234 568 ₽", "1 234 568 ₽"),
+        ("decimal", "1234.56", "1 234,6", "1,234.6"),
+        ("money", "1234567.5::decimal(18, 2)", "1 234 568 ₽", "1,234,568 ₽"),
         ("ratio", "0.0365::double", "3,7 %", "3.7%"),
         ("days", "12", "12,0 дн.", "12.0 d"),
         ("duration", "5400", "1,5 ч", "1.5 h"),
@@ -105,6 +106,19 @@ def test_number_is_written_as_text(
         company = Company("ru" if locale == "ru" else "en", "RUB")
         written = value(value_sql(company, number, kind))
         assert (written.replace("\u00a0", " ") if written else written) == wanted
+
+
+@pytest.mark.parametrize(
+    ("number", "en", "ru"),
+    [
+        ("-1234567.89", "-$1,234,568", "-1 234 568 $"),
+        ("1234.5", "$1,235", "1 235 $"),
+        ("-0.2", "$0", "0 $"),
+    ],
+)
+def test_minus_stands_before_the_sign(number: str, en: str, ru: str) -> None:
+    assert value(value_sql(Company("en", "USD"), number, "money")) == en
+    assert value(value_sql(Company("ru", "USD"), number, "money")).replace("\u00a0", " ") == ru
 
 
 def test_format_follows_the_code_of_the_row() -> None:
