@@ -21,11 +21,12 @@ from orchestration.lib.environment import (
     dagster_environment,
     dbt_executable,
 )
-from orchestration.lib.errors import OrchestrationError
+from orchestration.lib.errors import HomeError, OrchestrationError
 from orchestration.lib.failures import last_failure
 from orchestration.lib.lock import current_holder
 from orchestration.lib.metabase.versions import DUCKDB_VERSION
 from orchestration.lib.serving import ServeFolder, bytes_needed
+from orchestration.lib.session import check_home
 
 _STALE_AFTER_HOURS = 36
 _MEGABYTE = 1_000_000
@@ -127,6 +128,10 @@ def _versions() -> Iterator[Examined]:
 
 def _home(settings: Settings) -> Iterator[Examined]:
     home = settings.home
+    try:
+        check_home(settings)
+    except HomeError as error:
+        yield Examined("PROBLEM", str(error))
     if not home.root.is_dir():
         yield Examined("note", f"{home.root} does not exist yet", "The first refresh makes it")
         return

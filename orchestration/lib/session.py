@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ingest.config import Settings, applied, load_settings
 from orchestration.lib.demo import demo_sources
 from orchestration.lib.environment import dagster_environment, dbt_environment
+from orchestration.lib.errors import HomeError
 from orchestration.lib.lock import refresh_lock
 from orchestration.lib.progress import console
 from orchestration.lib.publishing import repair_postgres
@@ -41,10 +42,12 @@ def refresh_session(run_id: str, instance: "DagsterInstance | None") -> Iterator
         instance: Dagster's storage, to mark killed runs; None leaves them.
 
     Raises:
+        HomeError: Demo and real data would mix.
         LockHeldError: Another refresh of this home is running.
         DiskSpaceError: Too little free disk.
     """
     settings = load_settings()
+    check_home(settings)
     home = settings.home
     with ExitStack() as stack:
         stack.enter_context(refresh_lock(home.refresh_lock, run_id))
@@ -69,6 +72,7 @@ def check_settings(settings: Settings) -> None:
 
     Raises:
         ConfigurationError: No source is named.
+        HomeError: Demo and real data would mix.
     """
     from ingest.config import COMPANY, FILES
     from ingest.errors import ConfigurationError
@@ -83,6 +87,29 @@ def check_settings(settings: Settings) -> None:
         raise ConfigurationError(
             "the source files is enabled but no folder is named",
             action="Set VORONKA_FILES or files in voronka.toml",
+        )
+    check_home(settings)
+
+
+def check_home(settings: Settings) -> None:
+    """Refuse to mix the demo company's data with real ones.
+
+    The names of the sources do not tell: the environment may name others than the home's file did,
+    and the demo lands under the names of the real sources.
+
+    Raises:
+        HomeError: The settings name real sources in the demo's home, or the demo in another one.
+    """
+    home = settings.home
+    if home.demo_marker.exists() and not settings.is_demo:
+        raise HomeError(
+            f"the demo company lives in {home.root}, real sources need a home of their own: "
+            "set VORONKA_HOME to another folder."
+        )
+    if settings.is_demo and not home.demo_marker.exists():
+        raise HomeError(
+            f"{home.root} is not a home of the demo company; "
+            "run `voronka demo` with VORONKA_HOME set to a new folder."
         )
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from ingest.config import load_settings
+from orchestration.lib.demo import DemoParameters, settle_demo
 from orchestration.lib.environment import dbt_vars, new_run_id
+from orchestration.lib.errors import HomeError
 from orchestration.lib.failures import last_failure, record_failure
 from orchestration.lib.home_templates import write_templates_of
 from orchestration.lib.lock import refresh_lock
 from orchestration.lib.messages import MESSAGES
-from orchestration.lib.session import ensure_home
+from orchestration.lib.session import ensure_home, refresh_session
 
 COMMAND = Path(sys.executable).parent / "voronka"
 PRIVATE = ("VORONKA_", "SOURCES__", "DBT_", "DAGSTER_")
@@ -90,6 +92,62 @@ def test_demo_refuses_a_home_of_a_real_company(tmp_path):
     finished = voronka(tmp_path, "demo")
     assert finished.returncode == 2
     assert "belongs to a real company" in finished.stderr
+
+
+def files_under(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def demo_home(tmp_path):
+    home = load_settings({"VORONKA_HOME": str(tmp_path / "home")}).home
+    settle_demo(home, DemoParameters(leads=200, months=3))
+    home.warehouse.write_bytes(b"the demo company's rows")
+    return home
+
+
+@pytest.fixture
+def owners_home(tmp_path):
+    home = load_settings({"VORONKA_HOME": str(tmp_path / "home")}).home
+    home.root.mkdir()
+    home.warehouse.write_bytes(b"the owner's rows")
+    return home
+
+
+def test_real_sources_never_go_into_the_demo_home(demo_home):
+    before = files_under(demo_home.root)
+    variables = {"VORONKA_SOURCES": "files", "VORONKA_FILES": "/nowhere"}
+    finished = voronka(demo_home.root, "refresh", **variables)
+    assert finished.returncode == 2, finished.stderr
+    assert finished.stderr.startswith(f"voronka: the demo company lives in {demo_home.root}")
+    assert len(finished.stderr.splitlines()) == 1
+    assert files_under(demo_home.root) == before
+    assert (
+        "PROBLEM the demo company lives in" in voronka(demo_home.root, "doctor", **variables).stdout
+    )
+
+
+def test_demo_never_goes_into_a_home_of_real_data(owners_home):
+    before = files_under(owners_home.root)
+    finished = voronka(owners_home.root, "refresh", VORONKA_SOURCES="demo")
+    assert finished.returncode == 2, finished.stderr
+    assert finished.stderr.startswith(f"voronka: {owners_home.root} is not a home of the demo")
+    assert len(finished.stderr.splitlines()) == 1
+    assert files_under(owners_home.root) == before
+    assert "PROBLEM" in voronka(owners_home.root, "doctor", VORONKA_SOURCES="demo").stdout
+
+
+@pytest.mark.parametrize(("home", "sources"), [("demo_home", "files"), ("owners_home", "demo")])
+def test_run_started_in_the_ui_is_refused_in_the_wrong_home_too(
+    request, monkeypatch, home, sources
+):
+    root = request.getfixturevalue(home).root
+    monkeypatch.setenv("VORONKA_HOME", str(root))
+    monkeypatch.setenv("VORONKA_SOURCES", sources)
+    before = files_under(root)
+    with pytest.raises(HomeError), refresh_session("run-1", None):
+        pass
+    assert files_under(root) == before
 
 
 def test_doctor_masks_secrets_names_problems_and_survives_a_broken_run_history(tmp_path):
