@@ -8,6 +8,7 @@ analysts know by an atomic rename.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,6 +22,11 @@ from orchestration.lib.errors import DiskSpaceError, PublishError, RollbackError
 KEPT_FILES = 3
 MARTS_SCHEMA = "marts"
 _MARGIN_BYTES = 200 * 1024 * 1024
+# What publishing itself writes here, its run ids being UUIDs; analysts keep files beside it.
+_OUR_NAME = re.compile(
+    r"voronka_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.duckdb(\.wal)?"
+    r"|build\.duckdb(\.wal)?|voronka\.duckdb\.(wal|tmp)|(state|held)\.json\.tmp"
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,14 @@ class ServeState:
     def current(self) -> PublishedFile | None:
         """Return the build that is served."""
         return next((one for one in self.published if one.run_id == self.current_run_id), None)
+
+    @property
+    def accepted(self) -> tuple[PublishedFile, ...]:
+        """Return the served build and those before it: a rollback rejected the newer ones."""
+        run_ids = [one.run_id for one in self.published]
+        if self.current_run_id not in run_ids:
+            return self.published
+        return self.published[run_ids.index(self.current_run_id) :]
 
     @property
     def time_zone(self) -> str | None:
@@ -160,6 +174,8 @@ class ServeFolder:
     ) -> PublishedFile:
         """Audit the built file and make it the one that is served.
 
+        Builds that a rollback rejected are forgotten: nobody wants to be led back to them.
+
         Readers of the public file never see an error: those who opened it go on reading the
         content they opened, those who come later open the new one.
 
@@ -188,8 +204,7 @@ class ServeFolder:
         _flush(self.build_file)
         self.build_file.chmod(0o444)
         self.build_file.rename(target)
-        before = self.state()
-        self._serve(published, (published, *before.published))
+        self._serve(published, (published, *self.state().accepted))
         return published
 
     def rollback(self) -> PublishedFile:
@@ -212,10 +227,8 @@ class ServeFolder:
     def earlier(self) -> PublishedFile | None:
         """Return the build that a rollback would serve."""
         state = self.state()
-        run_ids = [one.run_id for one in state.published]
-        position = run_ids.index(state.current_run_id) if state.current_run_id in run_ids else -1
-        kept = state.published[position + 1 :]
-        return next((one for one in kept if self.path_of(one).exists()), None)
+        before = (one for one in state.accepted if one.run_id != state.current_run_id)
+        return next((one for one in before if self.path_of(one).exists()), None)
 
     def repair(self) -> list[str]:
         """Remove what a killed run left and restore the public file; call it under the lock.
@@ -223,17 +236,11 @@ class ServeFolder:
         Returns:
             The names of what was removed or restored.
         """
-        if not self.folder.exists():
-            return []
-        state = self.state()
-        kept = {one.file_name for one in state.published} | self.held()
-        kept |= {self.public_file.name, self.state_file.name, self.held_file.name}
         done = []
-        for path in sorted(self.folder.iterdir()):
-            if path.name not in kept and path.is_file():
-                path.unlink()
-                done.append(f"removed {path.name}")
-        current = state.current
+        for name in self.leftovers():
+            (self.folder / name).unlink()
+            done.append(f"removed {name}")
+        current = self.state().current
         if current is not None and self.path_of(current).exists() and not self._shows(current):
             # Killed between the two renames of a publish: the state file decides.
             self._copy_to_public(current)
@@ -241,18 +248,21 @@ class ServeFolder:
         return done
 
     def leftovers(self) -> list[str]:
-        """Return the files no published build explains (doctor shows them)."""
+        """Return the files of ours that no published build explains (doctor shows them)."""
         if not self.folder.exists():
             return []
-        state = self.state()
-        known = {one.file_name for one in state.published} | self.held()
-        known |= {self.public_file.name, self.state_file.name, self.held_file.name}
-        return sorted(path.name for path in self.folder.iterdir() if path.name not in known)
+        known = {one.file_name for one in self.state().published} | self.held()
+        return sorted(
+            path.name
+            for path in self.folder.iterdir()
+            if _OUR_NAME.fullmatch(path.name) and path.name not in known and path.is_file()
+        )
 
     def _serve(self, current: PublishedFile, published: tuple[PublishedFile, ...]) -> None:
         kept = list(published[:KEPT_FILES])
         if current not in kept:
             kept.append(current)
+        before = self.state().published
         self._copy_to_public(current)
         state = {
             "current_run_id": current.run_id,
@@ -260,7 +270,7 @@ class ServeFolder:
         }
         self._write(self.state_file, state)
         held = self.held()
-        for old in published:
+        for old in before:
             if old not in kept and old.file_name not in held:
                 # A reader that still has it open keeps its content until it closes.
                 _remove_database(self.path_of(old))

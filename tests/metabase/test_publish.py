@@ -1,4 +1,5 @@
 import json
+from uuid import uuid4
 
 import pytest
 
@@ -146,16 +147,19 @@ def test_file_that_metabase_cannot_open_leaves_the_old_one_shown(company):
 
 def test_file_that_metabase_shows_outlives_the_builds_after_it(company):
     serve = company.serve
+    shown = company.publish_file(str(uuid4())).file_name
+    company.showing().publish()
     for run in ("two", "three", "four", "five"):
         company.publish_file(run)
         serve.repair()
     kept = {path.name for path in serve.folder.glob("voronka_*.duckdb")}
-    assert "voronka_one.duckdb" in kept
+    assert shown in kept
     assert "voronka_two.duckdb" not in kept
     assert serve.leftovers() == []
     company.showing().publish()
+    assert serve.leftovers() == [shown]
     serve.repair()
-    assert not (serve.folder / "voronka_one.duckdb").exists()
+    assert not (serve.folder / shown).exists()
     assert shown_file(company) == "voronka_five.duckdb"
 
 

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from uuid import uuid4
 
 import duckdb
 import pytest
@@ -94,6 +95,26 @@ def test_rollback_steps_back_and_a_new_publish_steps_forward(serve):
     assert serve.state().current_run_id == "run-3"
 
 
+def test_build_that_was_rolled_back_from_never_comes_back(serve):
+    for number in (0, 1, 2):
+        build(serve, number)
+        serve.publish(f"run-{number}", ["dim_deals"])
+    serve.hold(["voronka_run-2.duckdb"])
+    assert serve.rollback().run_id == "run-1"
+    assert serve.rollback().run_id == "run-0"
+    build(serve, 3)
+    serve.publish("run-3", ["dim_deals"])
+    assert [one.run_id for one in serve.state().published] == ["run-3", "run-0"]
+    # Metabase still has the newest rejected build open.
+    assert sorted(path.name for path in serve.folder.glob("voronka_*.duckdb")) == [
+        "voronka_run-0.duckdb",
+        "voronka_run-2.duckdb",
+        "voronka_run-3.duckdb",
+    ]
+    assert serve.rollback().run_id == "run-0"
+    assert served_build(serve) == 0
+
+
 @pytest.mark.parametrize(
     ("statement", "expected", "words"),
     [
@@ -132,6 +153,29 @@ def test_repair_removes_what_a_killed_publish_left_and_serves_what_the_state_say
     serve.repair()
     assert served_build(serve) == 1
     assert serve.leftovers() == []
+
+
+def test_repair_removes_every_file_of_ours_that_nothing_explains_and_no_other(serve):
+    build(serve, 1)
+    serve.publish("run-1", ["dim_deals"])
+    ours = {
+        f"voronka_{uuid4()}.duckdb",
+        f"voronka_{uuid4()}.duckdb.wal",
+        "build.duckdb",
+        "build.duckdb.wal",
+        "voronka.duckdb.tmp",
+        "voronka.duckdb.wal",
+        "state.json.tmp",
+        "held.json.tmp",
+    }
+    of_the_user = {"my_analysis.sql", "export.xlsx", "voronka_november.duckdb", "notes.tmp"}
+    for name in ours | of_the_user:
+        (serve.folder / name).write_text("content")
+    assert set(serve.leftovers()) == ours
+    assert set(serve.repair()) == {f"removed {name}" for name in ours}
+    assert serve.leftovers() == []
+    left = {path.name for path in serve.folder.iterdir()}
+    assert left == of_the_user | {"state.json", "voronka.duckdb", "voronka_run-1.duckdb"}
 
 
 def test_write_ahead_log_left_beside_the_public_file_does_not_break_the_next_build(serve):
