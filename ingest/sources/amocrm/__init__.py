@@ -6,10 +6,11 @@ newest first. Secrets: `sources.amocrm.token`, or `client_id`, `client_secret`, 
 Run: `VORONKA_SOURCES=amocrm VORONKA_AMOCRM_URL=https://company.amocrm.ru voronka refresh`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import dlt
@@ -79,7 +80,7 @@ ENDPOINTS = (
     Endpoint("account", "account", "account", "account", cursor_key=None),
     Endpoint("pipelines", "leads/pipelines", "pipelines", "snapshot", cursor_key=None),
     Endpoint(
-        "users", "users", "users", "snapshot", cursor_key=None, params={**_LIST, "with": USER_PARTS}
+        "users", "users", "users", "users", cursor_key=None, params={**_LIST, "with": USER_PARTS}
     ),
     Endpoint("loss_reasons", "leads/loss_reasons", "loss_reasons", "snapshot", params=_LIST),
     Endpoint("leads", "leads", "leads", "keyset", params={**_LIST, "with": LEAD_PARTS}),
@@ -294,6 +295,7 @@ class _Reader:
         self._readings: dict[str, Callable[[Endpoint], Iterator[Any]]] = {
             "account": self._account,
             "snapshot": self._snapshot,
+            "users": self._users,
             "invoices": self._invoices,
             "keyset": self._keyset,
             "notes": self._notes,
@@ -330,13 +332,19 @@ class _Reader:
         )
         self._finish_list(endpoint)
 
-    def _snapshot(self, endpoint: Endpoint, path: str | None = None) -> Iterator[Any]:
+    def _snapshot(
+        self,
+        endpoint: Endpoint,
+        path: str | None = None,
+        pages: Iterable[list[Record]] | None = None,
+    ) -> Iterator[Any]:
         client = self._session.client
         pull = self._snapshot_pull(endpoint)
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for rows in self._list_pages(endpoint, path):
-                yield self._session.batch(endpoint, rows, pull.pull_id)
+            for rows in pages or self._list_pages(endpoint, path):
+                if rows:
+                    yield self._session.batch(endpoint, rows, pull.pull_id)
 
         def vanished(seen: set[str]) -> list[str]:
             stored = self._state.live_ids(endpoint.table, account_id=self._session.account_id)
@@ -362,26 +370,42 @@ class _Reader:
         )
         self._finish_list(endpoint)
 
-    def _list_pages(self, endpoint: Endpoint, path: str | None) -> Iterator[list[Record]]:
-        pages = self._session.client.settled_pages(
+    def _list_pages(self, endpoint: Endpoint, path: str | None = None) -> Iterator[list[Record]]:
+        return self._session.client.settled_pages(
             path or endpoint.path, endpoint.name, endpoint.params, id_of=endpoint.id_of
         )
+
+    def _users(self, endpoint: Endpoint) -> Iterator[Any]:
+        pages = self._list_pages(endpoint)
         try:
-            yield from (rows for rows in pages if rows)
+            first = next(pages, [])
         except AuthenticationError as refusal:
-            if endpoint.table != "users" or "may not read" not in refusal.what:
-                raise
-            text = (
-                "the token's owner is no administrator: users cannot be read, and other lists may "
-                "lack rows without a word"
-            )
-            if not self._session.options.allow_limited_token:
-                raise AuthenticationError(
-                    text,
-                    account=refusal.account,
-                    action="Use an administrator's token, or set allow_limited_token = true",
-                ) from None
-            self._budget.warn(f"{self._session.ref}: {text}")
+            self._accept_limited_token(refusal)
+            # Users that an administrator's token once showed are not gone: what nobody may see
+            # is no reading, so there is neither a pull nor a tombstone.
+            self._finish_list(endpoint)
+            return
+        yield from self._snapshot(endpoint, pages=chain([first], pages))
+
+    def _accept_limited_token(self, refusal: AuthenticationError) -> None:
+        """Warn that users cannot be read.
+
+        Raises:
+            AuthenticationError: The token is refused altogether, or the options ask for more.
+        """
+        if "may not read" not in refusal.what:
+            raise refusal
+        text = (
+            "the token's owner is no administrator: users cannot be read, and other lists may "
+            "lack rows without a word"
+        )
+        if not self._session.options.allow_limited_token:
+            raise AuthenticationError(
+                text,
+                account=refusal.account,
+                action="Use an administrator's token, or set allow_limited_token = true",
+            ) from None
+        self._budget.warn(f"{self._session.ref}: {text}")
 
     def _invoices(self, endpoint: Endpoint) -> Iterator[Any]:
         catalog = self._session.invoices_catalog

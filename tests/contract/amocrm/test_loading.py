@@ -187,6 +187,23 @@ def test_a_rep_token_is_an_error_unless_allowed(company: Company, account: Accou
     assert "administrator" in summary.warnings[0]
 
 
+def test_a_token_that_lost_its_rights_keeps_the_users_and_reads_the_rest(
+    company: Company, account: Account
+) -> None:
+    account.rows["users"] = [{"id": 1, "name": "Анна"}, {"id": 2, "name": "Пётр"}]
+    company.load()
+    account.is_admin = False
+    account.rows["leads"] = [lead(7, NOW - 5)]
+    for _ in range(2):
+        summary = company.load(allow_limited_token="true")
+        assert len(summary.warnings) == 1
+        assert "administrator" in summary.warnings[0]
+    assert list(company.live("leads")) == ["7"]
+    assert sorted(company.live("users")) == ["1", "2"]
+    pulls = "select row_count, is_complete from raw_amocrm._pulls where resource = 'users'"
+    assert company.ask(pulls) == [(2, True)]
+
+
 def test_a_backfill_goes_on_after_its_last_committed_window(
     company: Company, account: Account
 ) -> None:
