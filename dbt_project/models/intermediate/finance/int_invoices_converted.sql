@@ -48,10 +48,7 @@ final as (
         priced.invoice_native_amount,
         priced.native_currency_code as currency_code,
         exchange_rates.rate,
-        cast(
-            round(priced.invoice_native_amount * exchange_rates.rate, 2)
-            as decimal(18, 2)
-        ) as invoice_amount,
+        {{ at_rate("priced.invoice_native_amount", "exchange_rates.rate") }} as invoice_amount,
         priced.is_deleted
     from priced
     left join deals on priced.deal_key = deals.deal_key

@@ -103,10 +103,7 @@ final as (
         kept.payment_native_amount,
         kept.currency_code,
         exchange_rates.rate,
-        cast(
-            round(kept.payment_native_amount * exchange_rates.rate, 2)
-            as decimal(18, 2)
-        ) as payment_amount,
+        {{ at_rate("kept.payment_native_amount", "exchange_rates.rate") }} as payment_amount,
         case
             when kept.declared_match_method = 'invoice_status' then 'invoice_status'
             when kept.own_invoice_key is not null then 'invoice_id'

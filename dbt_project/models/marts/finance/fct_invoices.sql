@@ -36,13 +36,10 @@ settled as (
         case
             when paid.foreign_payment_count = 0
                 then
-                    cast(
-                        round(
-                            (invoices.invoice_native_amount - paid.payment_native_amount)
-                            * invoices.rate,
-                            2
-                        ) as decimal(18, 2)
-                    )
+                    {{ at_rate(
+                        "(invoices.invoice_native_amount - paid.payment_native_amount)",
+                        "invoices.rate",
+                    ) }}
             else invoices.invoice_amount - paid.payment_amount
         end as unpaid_amount
     from invoices
