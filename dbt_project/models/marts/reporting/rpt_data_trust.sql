@@ -29,6 +29,7 @@
     ("spend_vat_unknown", "spend_pairs", share_of("vat_unknown_amount", "native_amount"), "null", "vat_unknown_count"),
     ("quarantined_rows", "quarantine_counts", "row_count", "null", "row_count"),
     ("ad_days_missing", "ad_ages", "hours_silent", "usual_hours_silent", "0"),
+    ("payments_beside_bills", "payment_counts", "beside_bill_amount", "null", "beside_bill_count"),
 ] -%}
 with checks as (
 
@@ -308,12 +309,36 @@ loaded_spend_counts as (
 
 ),
 
+declared_deals as (
+
+    select distinct deal_key
+    from payments
+    where match_method = 'invoice_status'
+
+),
+
+-- Receipts without a bill, of a deal whose bills the CRM calls paid: perhaps the same money.
+judged_payments as (
+
+    select
+        payments.deal_key,
+        payments.payment_amount,
+        payments.invoice_key is null
+        and payments.payment_amount > 0
+        and declared_deals.deal_key is not null as is_beside_bill
+    from payments
+    left join declared_deals on payments.deal_key = declared_deals.deal_key
+
+),
+
 paid_counts as (
 
     select
         count(*) as payment_count,
-        count(*) filter (where deal_key is null) as dealless_count
-    from payments
+        count(*) filter (where deal_key is null) as dealless_count,
+        count(*) filter (where is_beside_bill) as beside_bill_count,
+        coalesce(sum(payment_amount) filter (where is_beside_bill), 0) as beside_bill_amount
+    from judged_payments
 
 ),
 
@@ -398,7 +423,9 @@ payment_counts as (
         'company' as source_system,
         'payments' as source_account_id,
         payment_count,
-        dealless_count
+        dealless_count,
+        beside_bill_count,
+        beside_bill_amount
     from paid_counts
     where payment_count > 0
 
