@@ -18,8 +18,9 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Literal
 from zoneinfo import ZoneInfo
@@ -66,6 +67,10 @@ MAX_CELLS = 200_000_000
 """Most cells a sheet or Parquet file may claim: a forged dimension costs memory before any row."""
 
 CHUNK_ROWS = 50_000
+
+TEXT_CELL, NUMBER_CELL = 0, 1
+"""What a cell is in its file: a number has no separators, whatever the texts beside it use."""
+
 SHOWN_EXAMPLES = 5
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".xlsx")
 
@@ -164,11 +169,26 @@ class UnreadableTableError(Exception):
 
 @dataclass(slots=True)
 class TextChunk:
-    """Rows of one file as text columns; an empty cell is the empty string."""
+    """Rows of one file as text columns; an empty cell is the empty string.
+
+    Attributes:
+        columns: A text array for each column of the header.
+        lines: The line every row starts on.
+        ragged: Rows with more or fewer fields than the header, with their lines.
+        cell_marks: What each cell is in the file, row by column; None where all are text.
+    """
 
     columns: list[Any]
     lines: np.ndarray[Any, np.dtype[np.int64]]
     ragged: list[tuple[int, list[str]]] = field(default_factory=list)
+    cell_marks: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+
+    def cells_marked(self, place: int, mark: int) -> pa.BooleanArray | None:
+        """Say which cells of a column carry a mark; None where no cell does."""
+        if self.cell_marks is None:
+            return None
+        found = self.cell_marks[:, place] == mark
+        return pa.array(found) if found.any() else None
 
 
 @dataclass(slots=True)
@@ -409,20 +429,36 @@ def _open_xlsx(path: Path, dialect: Dialect, limit: int) -> TextTable:
     sheet = workbook.get_sheet_by_name(name)
     rows = _xlsx_rows(sheet)
     header: list[str] | None = None
-    for number, row in rows:
+    for number, row, _ in rows:
         if number >= dialect.header_row:
             header = [cell.strip() for cell in row]
             break
     if header is None:
         raise UnreadableTableError("the sheet is empty: no header")
-    return TextTable(header=header, chunks=_row_chunks(rows, len(header)), has_typed_cells=True)
+    return TextTable(header=header, chunks=_xlsx_chunks(rows, len(header)), has_typed_cells=True)
 
 
-def _xlsx_rows(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[str]]]:
+def _xlsx_rows(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[str], bytes]]:
+    """Yield number, texts and cell marks of the rows that are not empty."""
     for number, row in enumerate(sheet.iter_rows(), start=1):
         texts = [_cell_text(cell) for cell in row]
         if any(texts):
-            yield number, texts
+            yield number, texts, bytes([_cell_mark(cell) for cell in row])
+
+
+def _xlsx_chunks(rows: Iterator[tuple[int, list[str], bytes]], width: int) -> Iterator[TextChunk]:
+    while kept := list(islice(rows, CHUNK_ROWS)):
+        chunk = _text_chunk(
+            [texts for _, texts, _ in kept], [line for line, _, _ in kept], [], width
+        )
+        marks = np.frombuffer(b"".join(marks for _, _, marks in kept), dtype=np.uint8)
+        chunk.cell_marks = marks.reshape(len(kept), width)
+        yield chunk
+
+
+def _cell_mark(cell: object) -> int:
+    is_number = isinstance(cell, int | float) and not isinstance(cell, bool)
+    return NUMBER_CELL if is_number else TEXT_CELL
 
 
 def _cell_text(cell: object) -> str:
@@ -455,13 +491,23 @@ def _open_parquet(path: Path, limit: int) -> TextTable:
 
 def _parquet_chunks(file: pq.ParquetFile) -> Iterator[TextChunk]:
     row = 1
+    marks = np.array([_column_mark(kind) for kind in file.schema_arrow.types], dtype=np.uint8)
     try:
         for batch in file.iter_batches(batch_size=CHUNK_ROWS):
             lines = np.arange(row, row + batch.num_rows, dtype=np.int64)
             row += batch.num_rows
-            yield TextChunk([_column_text(column) for column in batch.columns], lines)
+            columns = [_column_text(column) for column in batch.columns]
+            cell_marks = np.broadcast_to(marks, (batch.num_rows, len(marks)))
+            yield TextChunk(columns, lines, cell_marks=cell_marks)
     except (pa.ArrowException, OSError) as error:
         raise UnreadableTableError(f"damaged Parquet file: {error}", row) from None
+
+
+def _column_mark(kind: Any) -> int:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    return NUMBER_CELL if is_number else TEXT_CELL
 
 
 def _column_text(values: Any) -> Any:
@@ -552,12 +598,34 @@ def _plain_times(values: pa.StringArray, zone: ZoneInfo) -> pa.StringArray | Non
     return texts
 
 
-def parse_column(values: pa.StringArray, column: Column, parsing: Parsing) -> ParsedColumn:
+def parse_column(
+    values: pa.StringArray,
+    column: Column,
+    parsing: Parsing,
+    is_number: pa.BooleanArray | None = None,
+) -> ParsedColumn:
     """Return the normalised text of a column and the rows whose value does not parse.
 
     Times become ``YYYY-MM-DD HH:MM:SS[.ffffff]`` in UTC, dates ``YYYY-MM-DD``, numbers plain
     decimals, booleans ``true`` or ``false``.
+
+    Args:
+        values: The column as text.
+        column: Its type and rules.
+        parsing: How the file writes times and numbers.
+        is_number: Which cells the file keeps as numbers; None where it keeps text only.
     """
+    if is_number is not None and (parsing.decimal, parsing.thousands) != (".", ""):
+        # The number 1.234 became the text "1.234", which as a text of this file means 1234.
+        plain = replace(parsing, decimal=".", thousands="")
+        nothing = pa.scalar(None, pa.string())
+        numbers = parse_column(pc.if_else(is_number, values, nothing), column, plain)
+        texts = parse_column(pc.if_else(is_number, nothing, values), column, parsing)
+        return ParsedColumn(
+            pc.coalesce(numbers.values, texts.values),
+            np.union1d(numbers.bad_rows, texts.bad_rows),
+            texts.expected,
+        )
     parser, expected = _parser_for(column, parsing)
     none_bad = np.zeros(0, dtype=np.int64)
     if parser is None:
@@ -749,12 +817,19 @@ def _parse_boolean(value: str) -> str:
 
 
 _NUMBER = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?", re.ASCII)
+# A sign elsewhere is no separator: with thousands "," the text 12,50 is not 1250.
+_GROUPED = {
+    ",": re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?", re.ASCII),
+    ".": re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?", re.ASCII),
+}
 _SPACES = str.maketrans("", "", " \u00a0\u202f\u2009'")
 
 
 def _plain_number(value: str, parsing: Parsing) -> tuple[str, str, str]:
     text = value.replace("\u2212", "-").translate(_SPACES)
-    if parsing.thousands:
+    if parsing.thousands and parsing.thousands in text:
+        if _GROUPED[parsing.thousands].fullmatch(text) is None:
+            raise ValueError(value)
         text = text.replace(parsing.thousands, "")
     if parsing.decimal != ".":
         if "." in text:

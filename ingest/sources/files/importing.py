@@ -27,6 +27,7 @@ from ingest.sources.files.schema import (
     NeutralTable,
 )
 from ingest.tabular import (
+    NUMBER_CELL,
     Column,
     Findings,
     Kind,
@@ -41,7 +42,7 @@ from ingest.tabular import (
     time_text,
 )
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Part of every content hash: raise it when the same file would land differently."""
 
 _SEPARATOR = "\x1f"
@@ -534,7 +535,12 @@ class _EntryReader:
             )
         ]
         mask = pa.array(keeps)
-        return TextChunk([col.filter(mask) for col in chunk.columns], chunk.lines[keeps], ragged)
+        return TextChunk(
+            [column.filter(mask) for column in chunk.columns],
+            chunk.lines[keeps],
+            ragged,
+            None if chunk.cell_marks is None else chunk.cell_marks[keeps],
+        )
 
     def _neutral_rows(self, chunk: TextChunk) -> pa.Table:
         entry = self._entry
@@ -552,7 +558,9 @@ class _EntryReader:
             if values is None:
                 arrays.append(pa.nulls(count, pa.string()))
                 continue
-            parsed = parse_column(values, column, self._parsing(name))
+            parsed = parse_column(
+                values, column, self._parsing(name), self._marked(name, NUMBER_CELL, chunk)
+            )
             self._note_bad(column, chunk, values, parsed.bad_rows, parsed.expected, rejected)
             if column.required:
                 empty = np.flatnonzero(pc.is_null(values).to_numpy(zero_copy_only=False))
@@ -582,6 +590,11 @@ class _EntryReader:
             time_format=self._entry.formats.get(name),
             has_typed_cells=self._has_typed_cells,
         )
+
+    def _marked(self, name: str, mark: int, chunk: TextChunk) -> pa.BooleanArray | None:
+        """Say which cells behind a neutral column carry a mark; None where none does."""
+        place = self._positions.get(name)
+        return None if place is None else chunk.cells_marked(place, mark)
 
     def _values_of(self, name: str, count: int, chunk: TextChunk) -> Any | None:
         if name not in self._positions:

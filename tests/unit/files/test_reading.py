@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.tabular import Column, Parsing, parse_column, parse_iso_time
-from tests.unit.files.conftest import Entry, FilesFolder
+from tests.unit.files.conftest import HEAD, Entry, FilesFolder
 from tests.unit.files.workbooks import write_workbook
 
 MOSCOW = ZoneInfo("Europe/Moscow")
@@ -325,6 +326,117 @@ def test_money_is_a_plain_decimal_or_refused(text: str, number: str | None) -> N
     parsed = parse_column(pa.array([text]), Column("sum", "money"), Parsing(MOSCOW))
     assert parsed.values.to_pylist() == [number]
     assert len(parsed.bad_rows) == (number is None)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1,234.50", "1234.50"),
+        ("-12,345,678", "-12345678"),
+        ("1234.5", "1234.5"),
+        ("12,50", None),
+        ("1,23,4", None),
+        ("1234,567", None),
+        ("1,234.567,8", None),
+        (",234", None),
+    ],
+)
+def test_thousands_stand_in_groups_of_three(text: str, number: str | None) -> None:
+    parsing = Parsing(MOSCOW, thousands=",")
+    parsed = parse_column(pa.array([text]), Column("sum", "money"), parsing)
+    assert parsed.values.to_pylist() == [number]
+
+
+DECIMAL_COMMA = "    decimal: ','\n    thousands: '.'\n"
+
+
+def test_number_cells_of_a_workbook_have_no_separators(folder: FilesFolder) -> None:
+    folder.mapping(f"{HEAD}tables:\n  - table: deals\n    file: deals.xlsx\n{DECIMAL_COMMA}")
+    write_workbook(
+        folder.path / "deals.xlsx",
+        [
+            ["deal_id", "created_at", "deal_amount", "weight"],
+            ["1", "2026-01-02", 1234.5, 0.5],
+            ["2", "2026-01-02", 99.99, None],
+            ["3", "2026-01-02", 1000, None],
+            ["4", "2026-01-02", "1.234,50", None],
+            ["5", "2026-01-02", "1.234", None],
+            ["6", "2026-01-02", 1.234, None],
+            ["7", "2026-01-02", None, None],
+        ],
+    )
+    assert folder.rows("deals", "deal_id", "deal_amount") == [
+        ("1", "1234.5"),
+        ("2", "99.99"),
+        ("3", "1000"),
+        ("4", "1234.50"),
+        ("5", "1234"),
+        ("6", "1.234"),
+        ("7", None),
+    ]
+    assert folder.rows("deals", "payload")[0] == ('{"weight":"0.5"}',)
+
+
+def test_number_cells_stay_numbers_behind_skipped_rows(folder: FilesFolder) -> None:
+    folder.mapping(
+        f"{HEAD}tables:\n  - table: deals\n    file: deals.xlsx\n    decimal: ','\n"
+        "    skip_rows_where: {deal_id: Total}\n"
+    )
+    write_workbook(
+        folder.path / "deals.xlsx",
+        [
+            ["deal_id", "created_at", "deal_amount"],
+            ["Total", None, "99,5"],
+            ["1", "2026-01-02", 1.5],
+            ["2", "2026-01-02", "2,5"],
+        ],
+    )
+    assert folder.rows("deals", "deal_amount") == [("1.5",), ("2.5",)]
+
+
+def test_number_columns_of_parquet_have_no_separators(folder: FilesFolder) -> None:
+    folder.mapping(
+        f"{HEAD}tables:\n  - table: deals\n    file: deals.parquet\n{DECIMAL_COMMA}"
+        "  - table: invoices\n    file: invoices.parquet\n" + DECIMAL_COMMA
+    )
+    sums = [Decimal("1234.50"), Decimal("99.99")]
+    pq.write_table(
+        pa.table(
+            {
+                "deal_id": ["1", "2"],
+                "created_at": ["2026-01-02", "2026-01-02"],
+                "deal_amount": pa.array(sums, pa.decimal128(10, 2)),
+            }
+        ),
+        folder.path / "deals.parquet",
+    )
+    pq.write_table(
+        pa.table(
+            {
+                "invoice_id": ["1", "2"],
+                "issued_at": ["2026-01-02", "2026-01-02"],
+                "invoice_amount": ["1.234,50", "99,99"],
+            }
+        ),
+        folder.path / "invoices.parquet",
+    )
+    assert folder.rows("deals", "deal_amount") == [("1234.50",), ("99.99",)]
+    assert folder.rows("invoices", "invoice_amount") == [("1234.50",), ("99.99",)]
+
+
+def test_bad_number_cells_and_bad_number_texts_are_both_found(folder: FilesFolder) -> None:
+    folder.mapping(f"{HEAD}tables:\n  - table: deals\n    file: deals.xlsx\n    decimal: ','\n")
+    write_workbook(
+        folder.path / "deals.xlsx",
+        [
+            ["deal_id", "created_at", "deal_amount"],
+            ["1", "2026-01-02", "dear"],
+            ["2", "2026-01-02", 1e20],
+            ["3", "2026-01-02", 1.5],
+        ],
+    )
+    errors = folder.errors()
+    assert [error.split(":")[1].split(" ")[0] for error in errors] == ["2", "3"]
 
 
 @pytest.mark.parametrize(("text", "flag"), [("ДА", "true"), ("0", "false"), ("maybe", None)])
