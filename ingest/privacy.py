@@ -39,10 +39,30 @@ _FUNCTIONAL = frozenset(
 
 _EMAIL = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+")
 # A run of digits and the separators people write between them, not glued to an id in Latin signs.
+# It has no length: one that ended in the middle of a second number would hide half of that.
 _PHONE_RUN = re.compile(
     r"(?:(?<![0-9A-Za-z_@])|(?<=%2[Bb0]))"
-    r"\+?\(?\d[\d\s().\-\u00a0\u2010-\u2015]{5,22}\d"
+    r"\+?\(?\d[\d\s().\-\u00a0\u2010-\u2015]{5,}\d"
     r"(?![0-9A-Za-z_@])"
+)
+_GAP = r"[\s().\-\u00a0\u2010-\u2015]{0,3}"
+# Phones that are whole inside a run, beside a date, a count, an order's number or another phone.
+_WHOLE_PHONE = re.compile(
+    r"(?<!\d)("
+    r"(?:\+?7|8)\d{10}|9\d{9}"
+    # In groups. Digits glued across the groups are a number of their own, with a date behind it,
+    # and codes begin with no 0, 1, 2 or 5: those are prices.
+    r"|(?:\+7|(?!\d{5,10}(?:[\s.]|-\d{3}))[78])GAP[346-9]\d{2}GAP"
+    r"(?:\d{3}GAP\d{2}GAP\d{2}|\d{2}GAP\d{2}GAP\d{3}|\d{2}GAP\d{3}GAP\d{2})(?!\.\d)"
+    r"|(?:\+?7|8)GAP(?:\(\d{4}\)GAP\d|\(\d{5}\)GAP)\d(?:GAP\d{2}){2}"
+    # Without the 8 before them.
+    r"|\(\d{3}\)GAP\d{3}GAP\d{2}GAP\d{2}"
+    r"|[3489]\d{2}[\s\-]\d{3}[\s\-]\d{2}[\s\-]\d{2}(?!\.\d)"
+    r"|(?<!\S)\d{3}-\d{2}-\d{2}(?!\S)"
+    # Of other countries.
+    r"|\+(?:37[3-5]|380|99[2-68])(?:GAP\d){8,9}"
+    r"|\+\d(?:[\s().\-\u00a0\u2010-\u2015]*\d){7,14}"
+    r")(?!\d)".replace("GAP", _GAP)
 )
 # Cheap first look: most texts hold no two digits so far apart.
 _FAR_DIGITS = re.compile(r"\d[^A-Za-z]{5,}?\d")
@@ -254,21 +274,19 @@ class Privacy:
         return "ИП" if sole else self.mask_text(name)
 
     def _mask_run(self, run: str, only_plain: bool) -> str:
-        digits = "".join(_DIGITS.findall(run))
-        count = len(digits)
-        if count > 15 or _DATE.fullmatch(run.strip()):
+        if run.isdigit() and only_plain:
             return run
-        if run.startswith("+") and count >= 8:
+        if not only_plain and _reads_as_phone(run):
             return self._phone(run)
-        if only_plain:
-            return run
-        is_phone = (
-            (count == 11 and digits[0] in "78")
-            or (count == 10 and (digits[0] == "9" or _SEPARATED.search(run) is not None))
-            or (count == 12 and digits.startswith(_NEIGHBOURS))
-            or _CITY_NUMBER.fullmatch(run) is not None
-        )
-        return self._phone(run) if is_phone else run
+        # Every second part is what the expression found.
+        parts = _WHOLE_PHONE.split(run)
+        for place, part in enumerate(parts):
+            if place % 2:
+                parts[place] = part if only_plain and part.isdigit() else self._phone(part)
+            elif not only_plain and _reads_as_phone(part):
+                rest = part.strip()
+                parts[place] = part.replace(rest, self._phone(rest))
+        return "".join(parts)
 
     def _phone_value(self, value: Any) -> Any:
         # A phone written as a number is still a phone.
@@ -296,6 +314,23 @@ class Privacy:
         kind = "f" if mailbox.split("+")[0] in _FUNCTIONAL else "p"
         safe_domain = domain if re.fullmatch(r"[\w.\-]+", domain) else ""
         return f"em_{self._digest(address)}:{kind}:{safe_domain}"
+
+
+def _reads_as_phone(run: str) -> bool:
+    """Say whether all digits of a run together are one phone number."""
+    digits = "".join(_DIGITS.findall(run))
+    count = len(digits)
+    if count > 15 or count < 7 or _DATE.fullmatch(run.strip()):
+        return False
+    if run.startswith("+") and count >= 8:
+        # A Russian number has eleven digits; what is longer holds another number too.
+        return count <= 11 or digits[0] != "7"
+    return (
+        (count == 11 and digits[0] in "78")
+        or (count == 10 and (digits[0] == "9" or _SEPARATED.search(run) is not None))
+        or (count == 12 and digits.startswith(_NEIGHBOURS))
+        or _CITY_NUMBER.fullmatch(run) is not None
+    )
 
 
 def _unchanged(value: Any) -> Any:

@@ -71,6 +71,80 @@ def test_contacts_inside_texts_become_tokens(privacy: Privacy, text: str) -> Non
     assert not any(part in rest for part in ("4567", "1234567", "0958", "ivan.petrov"))
 
 
+WRITTEN_PHONES = [
+    "+7 (916) 123-45-67",
+    "+79161234567",
+    "79161234567",
+    "89161234567",
+    "8 916 123 45 67",
+    "8 (916) 123-45-67",
+    "8(916)1234567",
+    "8-916-123-45-67",
+    "8.916.123.45.67",
+    "8\u00a0916\u00a0123\u201145\u201167",
+    "9161234567",
+    "916 123-45-67",
+    "(495) 123-45-67",
+    "495 123 45 67",
+    "8 (4852) 12-34-56",
+    "+375 29 123-45-67",
+    "123-45-67",
+]
+WRITTEN_DIGITS = re.compile(r"123\D?45\D?67|12-34-56")
+
+
+@pytest.mark.parametrize("phone", WRITTEN_PHONES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Звонок {} 21.11.2026 14:35",
+        "21.11.2026 {}",
+        "2026-11-21 14 {}",
+        "{} 2 шт",
+        "2 {}",
+        "{}\n2 комплекта",
+        "Сделка №12345 {}",
+        "Сделка {} 12345",
+        "Заказ 1763000000 {} 3",
+        "{} 8-926-111-22-33",
+        "89261112233 {}",
+        "{} {} {}",
+        "8 500 000 {} 12.11.2026",
+    ],
+)
+def test_a_number_beside_a_phone_does_not_hide_it(privacy: Privacy, text: str, phone: str) -> None:
+    masked = privacy.mask_text(text.replace("{}", phone))
+    rest = re.sub("ph_[0-9a-f]{32}", "", masked)
+    assert masked.count("ph_") >= text.count("{}")
+    assert WRITTEN_DIGITS.search(rest) is None
+    assert re.search(r"111\D?22", rest) is None
+
+
+@pytest.mark.parametrize("phone", WRITTEN_PHONES[:12])
+def test_beside_another_number_a_phone_keeps_its_token(privacy: Privacy, phone: str) -> None:
+    token = privacy.hash_phone("89161234567")
+    assert privacy.mask_text(f"Звонок {phone} 21.11.2026") == f"Звонок {token} 21.11.2026"
+    assert privacy.mask_text(f"№12345 {phone} 2 шт") == f"№12345 {token} 2 шт"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Сделка 7123456 21.11.2026 14:35",
+        "Счёт 812345678 21.11.2026",
+        "Дом 8 500 000 12.11.2026 - 12.12.2026",
+        "Кухня 950 000 - 1 200 000",
+        "Дом 8 500 000 - 10 000 000",
+        "2.1234567890.1763000000",
+        "2026-11-21 2026-11-22 2026-11-23",
+        "10 20 30 40 50 60 70 80 90 10 20",
+        "1763000000 1763000001 1763000002",
+    ],
+)
+def test_several_numbers_in_a_row_are_no_phone(privacy: Privacy, text: str) -> None:
+    assert privacy.mask_text(text) == text
+
+
 def test_mail_tokens_keep_kind_and_domain(privacy: Privacy) -> None:
     assert privacy.hash_email("Info@Firm.Example").endswith(":f:firm.example")
     personal = privacy.hash_email("ivan@firm.example")
