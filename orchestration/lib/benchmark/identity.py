@@ -1,10 +1,12 @@
 """Whether the marts know who is who: persons wrongly joined and wrongly kept apart.
 
-A record is a contact card, or a browser that some deal names as the CRM shows it (by its client id,
-or by an ad click made in it): a browser that no deal names cannot be found by anybody, and one of
-two persons is nobody's identity. Two records are truly one customer if they are one person's, or if
-their persons stand in one company: `dim_customers` is a person or a company. Rates are of pairs of
-records, as such clusters are judged everywhere; rates of visits say what mistakes do to touches.
+A record is a contact card that the CRM shows, or a browser that the card of a deal names (by its
+client id, or by an ad click made in it): a browser that no card names cannot be found by anybody,
+and one of two persons is nobody's identity. Two records are truly one customer if they are one
+person's, or if their persons stand in one company: `dim_customers` is a person or a company. All of
+this is what the simulation knows; of the marts comes only what they say, and a record they do not
+know is joined to nothing. Rates are of pairs of records, as such clusters are judged everywhere;
+rates of visits say what mistakes do to touches.
 """
 
 from __future__ import annotations
@@ -18,58 +20,64 @@ from orchestration.lib.benchmark.measure import Measure, Way
 # A company of more cards than this is a placeholder to the models.
 _CARDS_PER_COMPANY = 20
 
-_RECORDS = f"""
-    with cards as (
-        select
-            identities.identity_id as card_id,
-            any_value(people.value)::bigint as person_id,
-            any_value(identities.company_key) as company_key
-        from marts.dim_identities as identities
-        inner join truth.items as people
-            on
-                people.truth_id = 'person_identity'
-                and people.label = 'contact'
-                and people.item_id = identities.identity_id
-        where identities.identity_kind = 'person'
-        group by identities.identity_id
+_TRUE_CUSTOMERS = f"""
+    cards as (
+        select contact_id as card_id, person_id, company_id
+        from truth.contacts
+        where not is_gone and person_id is not null
     ),
 
     companies as (
-        select company_key
+        select company_id
         from cards
-        where company_key is not null
-        group by company_key
+        where company_id is not null
+        group by company_id
         having count(*) <= {_CARDS_PER_COMPANY}
     ),
 
     company_people as (
-        select cards.person_id, min(cards.company_key) as company_key
+        select cards.person_id, min(cards.company_id) as company_id
         from cards
-        semi join companies on cards.company_key = companies.company_key
+        semi join companies on cards.company_id = companies.company_id
         group by cards.person_id
     ),
 
+    people as (
+        select distinct
+            cards.person_id,
+            coalesce('company ' || company_people.company_id, 'person ' || cards.person_id)
+                as true_customer
+        from cards
+        left join company_people on cards.person_id = company_people.person_id
+    )
+"""
+
+_RECORDS = f"""
+    with {_TRUE_CUSTOMERS},
+
+    shown_deals as (
+        select client_id, click_id
+        from truth.deals
+        where not is_deleted and not is_gone and not is_waiting
+    ),
+
     named_browsers as (
-        select ym_client_id as client_id
-        from staging.stg_amocrm__leads
-        where ym_client_id is not null and not is_deleted
+        select client_id from shown_deals where client_id is not null
         union
         select min(visits.client_id)
         from truth.visits as visits
-        semi join staging.stg_amocrm__leads as leads
-            on visits.click_id = leads.click_id and not leads.is_deleted
+        semi join shown_deals on visits.click_id = shown_deals.click_id
         group by visits.click_id
         having min(visits.client_id) = max(visits.client_id)
     ),
 
     browsers as (
-        select people.item_id as client_id, min(people.value)::bigint as person_id
-        from truth.items as people
-        semi join named_browsers on people.item_id = named_browsers.client_id
-        semi join cards on people.value::bigint = cards.person_id
-        where people.truth_id = 'person_identity' and people.label = 'client_id'
-        group by people.item_id
-        having count(distinct people.value) = 1
+        select visits.client_id, min(visits.person_id) as person_id
+        from truth.visits as visits
+        semi join named_browsers on visits.client_id = named_browsers.client_id
+        where visits.person_id is not null
+        group by visits.client_id
+        having count(distinct visits.person_id) = 1
     ),
 
     records as (
@@ -81,10 +89,10 @@ _RECORDS = f"""
     judged as (
         select
             records.record,
-            coalesce(company_people.company_key, records.person_id::varchar) as true_customer,
+            people.true_customer,
             identities.customer_key as said_customer
         from records
-        left join company_people on records.person_id = company_people.person_id
+        inner join people on records.person_id = people.person_id
         left join marts.dim_identities as identities
             on records.kind = identities.identity_kind and records.id = identities.identity_id
     )
@@ -109,13 +117,8 @@ PAIRS_OF_CARDS = """
         where ym_client_id is not null and main_contact_id is not null
     )
 """
-_LEADS = {
-    "staging.stg_amocrm__leads": ("ym_client_id", "click_id", "main_contact_id", "is_deleted")
-}
-_NEEDS = {
-    "marts.dim_identities": ("identity_kind", "identity_id", "company_key", "customer_key"),
-    **_LEADS,
-}
+_LEADS = {"staging.stg_amocrm__leads": ("ym_client_id", "main_contact_id")}
+_NEEDS = {"marts.dim_identities": ("identity_kind", "identity_id", "customer_key")}
 
 MEASURES = (
     Measure(
@@ -131,44 +134,48 @@ MEASURES = (
     ),
 )
 
-_VISITS = """
-    with people as (
-        -- A customer is known by the person most of whose cards it holds.
-        select identities.customer_key, people.value::bigint as person_id
+_VISITS = f"""
+    with {_TRUE_CUSTOMERS},
+
+    known_by as (
+        -- A customer of the marts is known by the true one most of whose cards it holds.
+        select identities.customer_key, people.true_customer
         from marts.dim_identities as identities
-        inner join truth.items as people
-            on
-                people.truth_id = 'person_identity'
-                and people.label = 'contact'
-                and people.item_id = identities.identity_id
+        inner join cards on identities.identity_id = cards.card_id
+        inner join people on cards.person_id = people.person_id
         where identities.identity_kind = 'person'
-        group by identities.customer_key, people.value
+        group by identities.customer_key, people.true_customer
+        qualify row_number() over (
+            partition by identities.customer_key
+            order by count(*) desc, people.true_customer
+        ) = 1
     ),
 
     touched as (
         select
-            visits.person_id::bigint as person_id,
             visits.client_id,
-            touches.customer_key
+            touches.customer_key,
+            people.true_customer
         from truth.visits as visits
         inner join marts.fct_touches as touches
             on regexp_extract(touches.touch_key, '[^-:]+$') = visits.visit_id
+        left join people on visits.person_id = people.person_id
         where touches.touch_source = 'visit'
     ),
 
     judged as (
         select
             touched.customer_key,
-            touched.person_id in (select people.person_id from people) as has_card,
-            people.person_id is not null as is_right,
+            touched.true_customer is not null as has_card,
+            known_by.customer_key is not null as is_right,
             touched.client_id in (
                 select identity_id from marts.dim_identities where identity_kind = 'browser'
             ) as is_in_known_browser
         from touched
-        left join people
+        left join known_by
             on
-                touched.customer_key = people.customer_key
-                and touched.person_id = people.person_id
+                touched.customer_key = known_by.customer_key
+                and touched.true_customer = known_by.true_customer
     )
 
     select

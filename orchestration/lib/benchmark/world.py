@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _WORLD = {
     "clock": "select make_timestamp({now}::bigint * 1000000) as now_at",
     # What becomes of a deal: its last stage, sum and pipeline. is_gone: the API shows it nowhere.
+    # is_waiting: a request nobody has accepted yet, which the API shows without a card.
     "deals": """
         with moved as (
             select
@@ -62,7 +63,11 @@ _WORLD = {
                     then make_timestamp(coalesce(moved.moved_at, deals.created_at) * 1000000)
             end as closed_at,
             deals.deleted_at is not null as is_deleted,
-            deals.is_purged or deals.merged_at is not null as is_gone
+            deals.is_purged or deals.merged_at is not null as is_gone,
+            deals.deal_id in (
+                select unsorted.deal_id from unsorted
+                where unsorted.deal_id is not null and unsorted.resolved_at is null
+            ) as is_waiting
         from deals
         left join contacts on deals.contact_id = contacts.contact_id
         left join moved on deals.deal_id = moved.deal_id
@@ -82,11 +87,14 @@ _WORLD = {
         from (select *, row_number() over () as row_number from stage_changes) as stage_changes
         left join loss_reasons using (loss_reason_id)
     """,
+    # is_gone: the API shows the card nowhere.
     "contacts": """
         select
             contact_id::varchar as contact_id,
             person_id::varchar as person_id,
-            merged_into_contact_id::varchar as merged_into_contact_id
+            company_id::varchar as company_id,
+            merged_into_contact_id::varchar as merged_into_contact_id,
+            deleted_at is not null or merged_at is not null as is_gone
         from contacts
     """,
     "visits": """
