@@ -200,3 +200,29 @@ def test_honest_deals_of_one_day_are_accused_by_the_naive_flag(company):
     judgement = judged(company, "honest_same_day_deal")
     assert judgement.ours.state == "not built"
     assert judgement.naive.score.values == {"false alarms": 0.5}
+
+
+def test_who_was_never_called_says_nothing_of_the_price_of_delay(company):
+    # Of ten answered in time four buy, of ten answered late two; five were never called.
+    company.execute("drop view truth.sizes")
+    company.execute(
+        "create table truth.sizes as select * from (values"
+        " ('slow_first_response', 'effect', 0.5), ('slow_first_response', 'slow_deals', 10.0)"
+        ") as sizes (truth_id, parameter, value)"
+    )
+    company.execute(
+        "create table marts.fct_lead_responses as"
+        " select"
+        "     number::varchar as deal_key,"
+        "     case when number < 10 then 'met' else 'breached' end as sla_status,"
+        "     case when number < 20 then timestamp '2026-05-13 13:00:00' end as first_attempt_at,"
+        "     timestamp '2026-05-13 12:30:00' as clock_started_at"
+        " from range(25) as leads (number)"
+    )
+    company.execute(
+        "create or replace table marts.dim_deals as"
+        " select deal_key, if(deal_key in ('0', '1', '2', '3', '10', '11'), 'won', 'lost') outcome"
+        " from marts.fct_lead_responses"
+    )
+    judgement = judged(company, "price_of_delay")
+    assert judgement.ours.score.parts == {"true": 0.5, "said": 0.5}

@@ -290,7 +290,7 @@ MEASURES = (
         measure_id="slow_first_response",
         title="leads answered late or never",
         kind="found",
-        true=planted("slow_first_response"),
+        true=f"{planted('slow_first_response')} union {planted('never_called')}",
         ours=SLOW_RESPONSE,
         naive=SLOW_WALL_CLOCK,
         naive_title="first call after an hour by the wall clock, unanswered left out",
@@ -311,7 +311,8 @@ MEASURES = (
             where truth_id = 'slow_first_response'
         """,
         ours=Way(
-            # Requests of the same working hours, so that the hour is not what differs.
+            # Requests of the same working hours, so that the hour is not what differs; who was
+            # never called paid another price, which is not the delay's.
             """
             with answered as (
                 select
@@ -321,6 +322,7 @@ MEASURES = (
                 inner join marts.dim_deals as deals on responses.deal_key = deals.deal_key
                 where
                     responses.sla_status in ('met', 'breached')
+                    and responses.first_attempt_at is not null
                     and isodow(responses.clock_started_at + interval 3 hour) <= 5
                     and hour(responses.clock_started_at + interval 3 hour) between 15 and 17
             )
@@ -332,7 +334,12 @@ MEASURES = (
             from answered
             """,
             {
-                "marts.fct_lead_responses": ("deal_key", "sla_status", "clock_started_at"),
+                "marts.fct_lead_responses": (
+                    "deal_key",
+                    "sla_status",
+                    "clock_started_at",
+                    "first_attempt_at",
+                ),
                 "marts.dim_deals": ("deal_key", "outcome"),
             },
         ),
