@@ -34,6 +34,7 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 _LABEL = re.compile(r"[a-z0-9][a-z0-9_]*")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_MEMORY = re.compile(r"[0-9]+(\.[0-9]+)?[MG]i?B")
 _ADDRESS = re.compile(r"[^\s/@:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
 _SECTION = "source"
 _ENVIRONMENT = "Environment Variables"
@@ -237,6 +238,7 @@ class Settings(BaseModel):
     metabase_url: str | None = None
     metabase_database_name: str = Field(default="Voronka", min_length=1, max_length=100)
     metabase_database_folder: str | None = None
+    metabase_memory_limit: str = "512MB"
     metabase_postgres_address: str | None = None
     source_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -302,6 +304,13 @@ class Settings(BaseModel):
     def _check_database_folder(cls, value: str | None) -> str | None:
         if value is not None and not value.startswith("/"):
             raise ValueError("must be a whole path, as Metabase sees it, such as /marts")
+        return value
+
+    @field_validator("metabase_memory_limit")
+    @classmethod
+    def _check_memory_limit(cls, value: str) -> str:
+        if not _MEMORY.fullmatch(value):
+            raise ValueError("must be a size, such as 512MB or 1.5GB")
         return value
 
     @field_validator("known_as_of_at")

@@ -42,6 +42,8 @@ locale = "ru"
 # metabase_url = "http://127.0.0.1:3000"
 # The published files' folder as Metabase sees it, where that differs (a container's volume).
 # metabase_database_folder = "/marts"
+# Память DuckDB внутри Metabase / memory of DuckDB inside Metabase.
+# metabase_memory_limit = "512MB"
 
 # Витрины ещё и в PostgreSQL / the marts in PostgreSQL too; the passwords are secrets:
 # [postgres] password = "..." and reader_password = "..." in secrets.toml.

@@ -4,6 +4,7 @@ from uuid import uuid4
 import pytest
 
 from ingest.config import load_settings
+from ingest.errors import ConfigurationError
 from orchestration.lib.causes import EXIT_TESTS, Cause
 from orchestration.lib.errors import PublishError, RollbackError
 from orchestration.lib.metabase.errors import (
@@ -129,6 +130,38 @@ def test_build_is_not_taken_back_when_the_cards_changed_with_it(company):
     assert shown_file(company) == "voronka_two.duckdb"
 
 
+def forget_memory_limit(company):
+    """Leave the instance as it was made before the limit was set."""
+    (database,) = company.fake.state.databases.values()
+    del database["details"]["memory_limit"]
+
+
+def test_instance_without_a_memory_limit_gets_it_with_the_next_build_in_one_request(company):
+    forget_memory_limit(company)
+    company.publish_file("two")
+    company.fake.requests.clear()
+    company.showing().publish()
+    assert [method for method, path in company.mutations() if "/api/database/" in path] == ["PUT"]
+    (database,) = company.fake.state.databases.values()
+    assert database["details"]["memory_limit"] == "512MB"
+    assert company.plan().is_empty
+
+
+def test_build_that_brings_the_memory_limit_is_taken_back_all_the_same(company):
+    forget_memory_limit(company)
+    company.publish_file("two", MARTS_SQL.replace("range(1, 31)", "range(1, 1)"))
+    with pytest.raises(MetabaseCardsError, match="it shows the earlier build"):
+        company.showing().publish()
+    assert shown_file(company) == "voronka_one.duckdb"
+
+
+def test_memory_limit_of_the_settings_stands(tmp_path):
+    limit = {"VORONKA_HOME": str(tmp_path), "VORONKA_METABASE_MEMORY_LIMIT": "1.5GB"}
+    assert target_of(load_settings(limit), "x.duckdb").details["memory_limit"] == "1.5GB"
+    with pytest.raises(ConfigurationError, match="such as 512MB"):
+        load_settings({**limit, "VORONKA_METABASE_MEMORY_LIMIT": "half"})
+
+
 def test_file_that_metabase_cannot_open_leaves_the_old_one_shown(company):
     published = company.publish_file("two")
     path = company.serve.path_of(published)
@@ -252,6 +285,7 @@ def test_database_is_named_as_metabase_sees_it(tmp_path):
         "database_file": "/marts/voronka_x.duckdb",
         "read_only": True,
         "old_implicit_casting": True,
+        "memory_limit": "512MB",
     }
     assert target.group_name == "Company: владельцы"
     assert target.is_ours({"database_file": "/marts/voronka_y.duckdb?threads=2"})

@@ -182,7 +182,8 @@ def _database(target: Target, raw: Raw) -> Iterator[Action]:
     if raw["name"] != target.name:
         changes.append(Change("name", raw["name"], target.name))
     if changes:
-        verb: Verb = "switch" if set(differing) == {"database_file"} else "change"
+        is_switch = {"database_file"} <= set(differing) <= {"database_file", "memory_limit"}
+        verb: Verb = "switch" if is_switch else "change"
         yield Action("database", verb, ROOT_COLLECTION, target.name, raw["id"], tuple(changes))
 
 

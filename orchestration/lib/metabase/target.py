@@ -74,6 +74,8 @@ def target_of(settings: Settings, file_name: str | None) -> Target:
             "read_only": True,
             # Date filters fail without it.
             "old_implicit_casting": True,
+            # Without it DuckDB takes four fifths of the memory that Metabase itself lives in.
+            "memory_limit": settings.metabase_memory_limit,
         }
         return Target(name, DUCKDB, details, file_name, group)
     from orchestration.lib.postgres_connection import metabase_details
