@@ -15,8 +15,19 @@ paid as (
 
     select
         payments.invoice_key,
-        sum(payments.payment_amount) as payment_amount,
-        sum(payments.payment_native_amount) as payment_native_amount,
+        coalesce(sum(payments.payment_amount) filter (where payments.payment_amount > 0), 0)
+            as receipt_amount,
+        coalesce(-sum(payments.payment_amount) filter (where payments.payment_amount < 0), 0)
+            as refund_amount,
+        coalesce(
+            sum(payments.payment_native_amount) filter (where payments.payment_native_amount > 0),
+            0
+        ) as receipt_native_amount,
+        coalesce(
+            -sum(payments.payment_native_amount) filter (where payments.payment_native_amount < 0),
+            0
+        ) as refund_native_amount,
+        count(*) filter (where payments.payment_native_amount > 0) as receipt_count,
         count(*) filter (where payments.currency_code <> invoices.currency_code)
             as foreign_payment_count
     from payments
@@ -31,51 +42,133 @@ settled as (
         invoices.*,
         invoices.is_deleted
         or invoices.status in ('cancelled', 'replaced') as is_void,
-        invoices.status in ('paid', 'paid_in_advance') as is_declared_paid,
-        paid.payment_amount,
+        invoices.status in ('paid', 'paid_in_advance')
+        and coalesce(paid.receipt_count, 0) = 0 as is_only_declared_paid,
+        coalesce(paid.receipt_amount, 0) as receipt_amount,
+        coalesce(paid.refund_amount, 0) as refund_amount,
         case
-            when paid.foreign_payment_count = 0
-                then
-                    {{ at_rate(
-                        "(invoices.invoice_native_amount - paid.payment_native_amount)",
-                        "invoices.rate",
-                    ) }}
-            else invoices.invoice_amount - paid.payment_amount
-        end as unpaid_amount
+            when paid.foreign_payment_count > 0
+                then invoices.invoice_amount - paid.receipt_amount
+            else
+                {{ at_rate(
+                    "(invoices.invoice_native_amount - coalesce(paid.receipt_native_amount, 0))",
+                    "invoices.rate",
+                ) }}
+        end as unpaid_amount,
+        case
+            when paid.foreign_payment_count > 0 then paid.refund_amount
+            else {{ at_rate("coalesce(paid.refund_native_amount, 0)", "invoices.rate") }}
+        end as refund_at_issue_amount
     from invoices
     left join paid on invoices.invoice_key = paid.invoice_key
+
+),
+
+-- A refund gives back first what was paid too much; what it takes beyond that is no debt again.
+owed as (
+
+    select
+        settled.*,
+        case
+            when settled.is_void or settled.is_only_declared_paid then 0
+            when settled.unpaid_amount >= 0 then settled.unpaid_amount
+            else least(0, settled.unpaid_amount + settled.refund_at_issue_amount)
+        end as owed_amount
+    from settled
+
+),
+
+-- Receipts that name a deal and fit none of its bills; where the CRM tells of money of that deal
+-- too, they may be the same and pay nothing here.
+deal_receipts as (
+
+    select
+        deal_key,
+        sum(payment_amount) filter (where invoice_key is null and payment_amount > 0)
+            as receipt_amount
+    from payments
+    where deal_key is not null
+    group by deal_key
+    having count(*) filter (where match_method = 'invoice_status') = 0
+
+),
+
+-- They pay first the bills that are called paid and have no receipt, then the oldest.
+claims as (
+
+    select
+        owed.invoice_key,
+        owed.is_only_declared_paid,
+        deal_receipts.receipt_amount,
+        case
+            when owed.is_only_declared_paid then owed.invoice_amount
+            else owed.owed_amount
+        end as claim_amount,
+        row_number() over (
+            partition by owed.deal_key
+            order by
+                owed.is_only_declared_paid desc,
+                owed.issued_at asc,
+                owed.invoice_key asc
+        ) as place,
+        owed.deal_key
+    from owed
+    inner join deal_receipts on owed.deal_key = deal_receipts.deal_key
+    where
+        deal_receipts.receipt_amount is not null
+        and not owed.is_void
+        and (owed.is_only_declared_paid or owed.owed_amount > 0)
+
+),
+
+spread as (
+
+    select
+        claims.invoice_key,
+        greatest(
+            0,
+            least(
+                claims.claim_amount,
+                claims.receipt_amount - coalesce(
+                    sum(claims.claim_amount) over (
+                        partition by claims.deal_key
+                        order by claims.place
+                        rows between unbounded preceding and 1 preceding
+                    ),
+                    0
+                )
+            )
+        ) as spread_amount
+    from claims
+    -- what is called paid counts as paid in full already
+    qualify not claims.is_only_declared_paid
 
 ),
 
 final as (
 
     select
-        invoice_key,
-        deal_key,
-        invoice_number,
-        issued_at,
-        due_at,
-        status,
-        invoice_amount,
+        owed.invoice_key,
+        owed.deal_key,
+        owed.invoice_number,
+        owed.issued_at,
+        owed.due_at,
+        owed.status,
+        owed.invoice_amount,
         cast(
             case
-                when payment_amount is not null then payment_amount
-                when is_declared_paid and not is_void then invoice_amount
-                else 0
-            end as decimal(18, 2)
+                when owed.is_only_declared_paid and not owed.is_void then owed.invoice_amount
+                else owed.receipt_amount + coalesce(spread.spread_amount, 0)
+            end - owed.refund_amount as decimal(18, 2)
         ) as paid_amount,
-        cast(
-            case
-                when is_void then 0
-                when payment_amount is not null then unpaid_amount
-                when is_declared_paid then 0
-                else invoice_amount
-            end as decimal(18, 2)
-        ) as balance_amount,
-        invoice_native_amount,
-        currency_code,
-        is_deleted
-    from settled
+        cast(owed.refund_amount as decimal(18, 2)) as refunded_amount,
+        cast(owed.owed_amount - coalesce(spread.spread_amount, 0) as decimal(18, 2))
+            as balance_amount,
+        owed.invoice_native_amount,
+        owed.currency_code,
+        owed.is_deleted
+    from owed
+    left join spread on owed.invoice_key = spread.invoice_key
 
 )
 
