@@ -69,7 +69,7 @@
                 else 'not_connected'
             end",
             missing="case when not has_all_payments then 'payments' end",
-            clock="deals",
+            clock="paid",
         ),
         dict(
             metric_id="acquisition_cost",

@@ -15,6 +15,7 @@ final as (
     select
         {{ entity_key(["'files'", "ad_spend.source_account_id", "ad_spend.record_id"]) }}
             as spend_key,
+        {{ entity_key(["'files'", "ad_spend.source_account_id"]) }} as account_key,
         ad_spend.spend_date,
         ad_spend.platform,
         coalesce(ad_spend.account_id, ad_spend.source_account_id) as source_account_id,

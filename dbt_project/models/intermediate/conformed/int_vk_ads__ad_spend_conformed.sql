@@ -13,6 +13,7 @@ final as (
             "statistics.report_date",
             "statistics.ad_plan_id",
         ]) }} as spend_key,
+        {{ entity_key(["'vk_ads'", "statistics.source_account_id"]) }} as account_key,
         statistics.report_date as spend_date,
         'vk_ads' as platform,
         statistics.source_account_id,

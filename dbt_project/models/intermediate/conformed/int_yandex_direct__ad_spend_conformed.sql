@@ -13,6 +13,7 @@ final as (
             "reports.report_date",
             "reports.campaign_id",
         ]) }} as spend_key,
+        {{ entity_key(["'yandex_direct'", "reports.source_account_id"]) }} as account_key,
         reports.report_date as spend_date,
         'yandex_direct' as platform,
         reports.source_account_id,

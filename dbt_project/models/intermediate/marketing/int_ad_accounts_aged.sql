@@ -24,21 +24,38 @@ settings as (
 
 ),
 
-days as (
+told as (
 
     select
         spend.platform,
         spend.source_account_id,
+        spend.account_key,
         spend.spend_date
     from spend
     where
         spend.spend_native_amount <> 0
         or spend.impression_count > 0
         or spend.click_count > 0
-    group by
-        spend.platform,
-        spend.source_account_id,
-        spend.spend_date
+
+),
+
+days as (
+
+    select distinct
+        told.platform,
+        told.source_account_id,
+        told.spend_date
+    from told
+
+),
+
+tellers as (
+
+    select distinct
+        told.platform,
+        told.source_account_id,
+        told.account_key
+    from told
 
 ),
 
@@ -85,27 +102,24 @@ habits as (
 
 ),
 
--- A file of spend may hold any platform; its account is the folder's.
 observed as (
 
     select
-        habits.platform,
-        habits.source_account_id,
+        tellers.platform,
+        tellers.source_account_id,
+        max(accounts.observed_until_at) as observed_until_at,
         max(
             {{ local_date(
                 "accounts.observed_until_at",
                 "coalesce(accounts.time_zone, settings.time_zone)",
             ) }}
         ) as observed_date
-    from habits
-    inner join accounts
-        on
-            habits.source_account_id = accounts.source_account_id
-            and accounts.source_system in (habits.platform, 'files')
+    from tellers
+    inner join accounts on tellers.account_key = accounts.account_key
     cross join settings
     group by
-        habits.platform,
-        habits.source_account_id
+        tellers.platform,
+        tellers.source_account_id
 
 ),
 
@@ -115,6 +129,7 @@ aged as (
         habits.platform,
         habits.source_account_id,
         habits.newest_spend_date,
+        observed.observed_until_at,
         observed.observed_date,
         {{ days_between("habits.newest_spend_date", "observed.observed_date") }} as silent_days,
         -- the day that is read is not over yet
@@ -135,6 +150,7 @@ final as (
         aged.platform,
         aged.source_account_id,
         aged.newest_spend_date,
+        aged.observed_until_at,
         aged.observed_date,
         aged.silent_days,
         aged.usual_silent_days,
@@ -142,7 +158,8 @@ final as (
             aged.silent_days > aged.usual_silent_days
             and aged.silent_days <= {{ closed_after_days }},
             false
-        ) as is_silent
+        ) as is_silent,
+        aged.silent_days > {{ closed_after_days }} as is_closed
     from aged
 
 )

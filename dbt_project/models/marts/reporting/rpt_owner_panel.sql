@@ -1,3 +1,8 @@
+{#- How far behind the newest an account of the same kind may be and still be of the same refresh;
+    rpt_data_trust warns from here on. -#}
+{%- set late_after_hours = 36 %}
+{#- Who was not read for longer has been replaced by another account. -#}
+{%- set left_after_days = 60 %}
 with deals as (
 
     select * from {{ ref("dim_deals") }}
@@ -35,7 +40,18 @@ days as (
 ad_accounts as (
 
     select * from {{ ref("int_ad_accounts_aged") }}
-    where is_silent
+
+),
+
+loaded_payments as (
+
+    select * from {{ ref("int_payments_unioned") }}
+
+),
+
+loaded_invoices as (
+
+    select * from {{ ref("int_invoices_unioned") }}
 
 ),
 
@@ -148,70 +164,114 @@ events as (
 
 ),
 
--- Up to when each kind of event is known: the newest of the accounts that tell of it.
-deal_accounts as (
+-- Up to when each kind of event is known.
+telling_accounts as (
 
     select distinct
+        'deals' as told_by,
         source_system,
         source_account_id
     from deals
-
-),
-
-spend_accounts as (
-
-    select distinct source_account_id
-    from spend
+    union
+    select
+        'paid' as told_by,
+        source_system,
+        source_account_id
+    from loaded_payments
+    union
+    select
+        'paid' as told_by,
+        source_system,
+        source_account_id
+    from loaded_invoices
 
 ),
 
 account_times as (
 
     select
-        'deal' as told_by,
+        telling_accounts.told_by,
         accounts.observed_until_at
     from accounts
-    inner join deal_accounts
+    inner join telling_accounts
         on
-            accounts.source_system = deal_accounts.source_system
-            and accounts.source_account_id = deal_accounts.source_account_id
+            accounts.source_system = telling_accounts.source_system
+            and accounts.source_account_id = telling_accounts.source_account_id
     union all
     select
         'spend' as told_by,
-        accounts.observed_until_at
-    from accounts
-    inner join spend_accounts
-        on accounts.source_account_id = spend_accounts.source_account_id
+        observed_until_at
+    from ad_accounts
+    where not is_closed
 
 ),
 
+aged_accounts as (
+
+    select
+        account_times.*,
+        {{ seconds_between(
+            "account_times.observed_until_at",
+            "max(account_times.observed_until_at) over (partition by account_times.told_by)",
+        ) }} as late_seconds
+    from account_times
+
+),
+
+-- An account that nobody has read for long is not in use any more and holds nobody back.
+used_accounts as (
+
+    select * from aged_accounts
+    where late_seconds <= 86400 * {{ left_after_days }}
+
+),
+
+-- Counts and sums go on without an account that is late, and are called partial. Cost is compared
+-- with sales: without a part of it the number is wrong, so it is known as far as all accounts are.
 fresh_times as (
 
     select
-        max(observed_until_at) filter (where told_by = 'deal') as deals_until_at,
-        max(observed_until_at) filter (where told_by = 'spend') as spend_until_at
-    from account_times
+        max(observed_until_at) filter (where told_by = 'deals') as deals_until_at,
+        max(observed_until_at) filter (where told_by = 'paid') as paid_until_at,
+        min(observed_until_at) filter (where told_by = 'spend') as spend_until_at,
+        min(observed_until_at) filter (
+            where told_by = 'deals' and late_seconds > 3600 * {{ late_after_hours }}
+        ) as all_deals_until_at,
+        min(observed_until_at) filter (
+            where told_by = 'paid' and late_seconds > 3600 * {{ late_after_hours }}
+        ) as all_paid_until_at
+    from used_accounts
+
+),
+
+clocks as (
+
+    select
+        coalesce(fresh_times.deals_until_at, settings.observed_until_at) as deals_until_at,
+        coalesce(fresh_times.paid_until_at, settings.observed_until_at) as paid_until_at,
+        coalesce(fresh_times.spend_until_at, settings.observed_until_at) as spend_until_at,
+        fresh_times.all_deals_until_at,
+        fresh_times.all_paid_until_at
+    from settings
+    cross join fresh_times
 
 ),
 
 event_clocks as (
 
-    {%- for event, fresh_at in [
-        ("came", "deals_until_at"),
-        ("won", "deals_until_at"),
-        ("new_client", "deals_until_at"),
-        ("paid", "deals_until_at"),
-        ("spend", "spend_until_at"),
+    {%- for event, clock in [
+        ("came", "deals"),
+        ("won", "deals"),
+        ("new_client", "deals"),
+        ("paid", "paid"),
+        ("spend", "spend"),
     ] %}
         {% if not loop.first %}union all{% endif %}
         select
             '{{ event }}' as event,
-            coalesce(fresh_times.{{ fresh_at }}, settings.observed_until_at) as fresh_until_at,
-        {{ local_timestamp_of(
-            "coalesce(fresh_times." ~ fresh_at ~ ", settings.observed_until_at)",
-            "settings.time_zone",
-        ) }} as fresh_local_at
-        from fresh_times
+            {{ local_timestamp_of("clocks." ~ clock ~ "_until_at", "settings.time_zone") }}
+                as fresh_local_at
+        from clocks
         cross join settings
     {%- endfor %}
 
@@ -322,8 +382,6 @@ dense as (
         periods.period_start_date,
         periods.period_end_date,
         event_clocks.event,
-        event_clocks.fresh_until_at,
-        event_clocks.fresh_local_at,
         cast(periods.period_end_date as timestamp) <= event_clocks.fresh_local_at
             as is_complete,
     {%- for measure in ["row_count", "people_count", "amount"] %}
@@ -370,7 +428,6 @@ wide as (
         period_type,
         period_start_date,
         period_end_date,
-        max(previous_period_count) as previous_period_count,
         {%- for event, measure in [
             ("came", "people_count"),
             ("won", "people_count"),
@@ -386,10 +443,7 @@ wide as (
             sum(previous_{{ measure }}) filter (where event = '{{ event }}')
                 as previous_{{ event }}_{{ measure }},
         {%- endfor %}
-        max(fresh_until_at) filter (where event = 'won') as deals_until_at,
-        max(fresh_until_at) filter (where event = 'spend') as spend_until_at,
-        max(fresh_local_at) filter (where event = 'won') as deals_until_local_at,
-        max(fresh_local_at) filter (where event = 'spend') as spend_until_local_at
+        max(previous_period_count) as previous_period_count
     from compared
     group by
         period_type,
@@ -403,6 +457,7 @@ silence as (
 
     select min({{ dbt.dateadd("day", 1, "ad_accounts.newest_spend_date") }}) as silent_from_date
     from ad_accounts
+    where ad_accounts.is_silent
 
 ),
 
@@ -418,9 +473,14 @@ connected as (
             as has_all_payments,
         coalesce(cast(wide.period_end_date as timestamp) > first_money.first_spend_at, false)
             as has_spend,
-        least(wide.deals_until_at, wide.spend_until_at) as both_until_at,
-        least(wide.deals_until_local_at, wide.spend_until_local_at) as both_until_local_at
+        clocks.deals_until_at,
+        clocks.paid_until_at,
+        least(clocks.deals_until_at, clocks.spend_until_at) as both_until_at,
+        clocks.all_deals_until_at,
+        clocks.all_paid_until_at,
+        clocks.all_deals_until_at as all_both_until_at
     from wide
+    cross join clocks
     cross join first_money
     cross join silence
 
@@ -441,10 +501,23 @@ metrics as (
             {{ metric.state }} as state,
             {{ metric.missing }} as missing,
             {{ metric.clock }}_until_at as fresh_until_at,
-            {{ metric.clock }}_until_local_at as fresh_local_at,
+            all_{{ metric.clock }}_until_at as all_until_at,
             previous_period_count
         from connected
     {%- endfor %}
+
+),
+
+dated as (
+
+    select
+        metrics.*,
+        {{ local_timestamp_of("metrics.fresh_until_at", "settings.time_zone") }}
+            as fresh_local_at,
+        cast(metrics.period_end_date as timestamp)
+        > {{ local_timestamp_of("metrics.all_until_at", "settings.time_zone") }} as lacks_account
+    from metrics
+    cross join settings
 
 ),
 
@@ -452,8 +525,8 @@ metrics as (
 aged as (
 
     select
-        metrics.*,
-        cast(metrics.period_end_date as timestamp) <= metrics.fresh_local_at as is_complete,
+        dated.*,
+        cast(dated.period_end_date as timestamp) <= dated.fresh_local_at as is_complete,
         greatest(
             0e0,
             least(
@@ -470,7 +543,7 @@ aged as (
                 )
             )
         ) as elapsed_ratio
-    from metrics
+    from dated
 
 ),
 
@@ -483,11 +556,12 @@ stated as (
         end as known_value,
         case
             when aged.state = 'not_connected' then aged.state
-            when aged.elapsed_ratio = 0 then 'partial'
+            when aged.elapsed_ratio = 0 or aged.lacks_account then 'partial'
             else aged.state
         end as known_state,
         case
-            when aged.state <> 'not_connected' and aged.elapsed_ratio = 0 then 'newer_data'
+            when aged.state = 'not_connected' then aged.missing
+            when aged.elapsed_ratio = 0 or aged.lacks_account then 'newer_data'
             else aged.missing
         end as known_missing
     from aged
