@@ -12,6 +12,7 @@ import codecs
 import csv
 import datetime as dt
 import gzip
+import html
 import io
 import math
 import re
@@ -68,8 +69,9 @@ MAX_CELLS = 200_000_000
 
 CHUNK_ROWS = 50_000
 
-TEXT_CELL, NUMBER_CELL = 0, 1
-"""What a cell is in its file: a number has no separators, whatever the texts beside it use."""
+TEXT_CELL, NUMBER_CELL, FAULTY_CELL = 0, 1, 2
+"""What a cell is in its file: a number has no separators, whatever the texts beside it use; a
+faulty cell has no value, its text is the error or the formula that was never calculated."""
 
 SHOWN_EXAMPLES = 5
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".xlsx")
@@ -245,11 +247,19 @@ class _BoundedReader(io.RawIOBase):
 
 
 def _clean_lines(stream: IO[str], comment: str) -> Iterator[str]:
+    is_before_header = True
     for number, line in enumerate(stream, start=1):
         if "\0" in line:
             raise UnreadableTableError("NUL byte: the file is binary, damaged or UTF-16", number)
+        # Behind the header a sign without a blank begins a value, such as the reason "#price".
+        is_comment = bool(comment) and (
+            line.startswith(f"{comment} ")
+            or line.rstrip() == comment
+            or (is_before_header and line.startswith(comment))
+        )
+        is_before_header = is_before_header and (is_comment or not line.strip())
         # A comment becomes an empty line, so that line numbers stay those of the file.
-        yield "\n" if comment and line.startswith(comment) else line
+        yield "\n" if is_comment else line
 
 
 def _open_csv(path: Path, dialect: Dialect, limit: int) -> TextTable:
@@ -364,23 +374,97 @@ def _text_chunk(
     return TextChunk(columns=columns, lines=np.array(lines, dtype=np.int64), ragged=ragged)
 
 
-_CELL_REFERENCE = re.compile(rb'<c[ >][^>]*?\br="([A-Z]{1,3})(\d{1,7})"')
+_Faults = dict[int, dict[int, str]]
+
+_CELL_START = re.compile(rb"<(?:\w+:)?c[\s>/]", re.ASCII)
+_CELL_REFERENCE = re.compile(rb"""<(?:\w+:)?c\s[^>]*?\br=["']([A-Z]{1,3})(\d{1,7})["']""", re.ASCII)
+_CELL = re.compile(
+    rb"<(?:\w+:)?c(?=[\s>/])([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.ASCII | re.DOTALL
+)
+_CELL_TYPE = re.compile(rb"""\bt=["'](\w+)["']""", re.ASCII)
+_FAULT_SIGNS = (b"<f", b":f", b't="e"', b"t='e'")
+_FORMULA = re.compile(rb"<(?:\w+:)?f(?=[\s>/])[^>]*?(?:/>|>([^<]*)<)", re.ASCII)
+_VALUE = re.compile(rb"<(?:\w+:)?v(?=[\s>/])[^>]*?(?:/>|>([^<]*)<)", re.ASCII)
+_LONGEST_CELL_BYTES = 1 << 20
 
 
-def _check_workbook(path: Path, limit: int) -> None:
-    """Refuse an archive that unpacks to too much, or whose sheets span too many cells.
+class _SheetScan:
+    """What one sheet's XML shows and the reader of workbooks does not.
 
-    The reader allocates a sheet as a full rectangle, so two cells in opposite corners of an empty
-    sheet would take all memory; both limits are checked on the unpacked stream, not on what the
-    archive claims.
+    The reader gives an empty text for a cell with an error and for a formula that was saved without
+    its result, so that rows and sums would vanish in silence.
+    """
+
+    def __init__(self) -> None:
+        self.last_row = self.last_column = 0
+        self.faults: _Faults = {}
+        self._rest = b""
+
+    def feed(self, block: bytes) -> None:
+        """Look at the next part; the cell it ends in waits for the rest of it."""
+        text = self._rest + block
+        start = text.rfind(b"<c ")
+        if start < 0:
+            start = max((found.start() for found in _CELL_START.finditer(text)), default=0)
+        self._look_at(text[:start])
+        self._rest = text[start:][-_LONGEST_CELL_BYTES:]
+
+    def close(self) -> None:
+        """Look at the last cell."""
+        self._look_at(self._rest)
+
+    def _look_at(self, text: bytes) -> None:
+        for letters, row in _CELL_REFERENCE.findall(text):
+            self.last_column = max(self.last_column, _column_number(letters))
+            self.last_row = max(self.last_row, int(row))
+        if not any(sign in text for sign in _FAULT_SIGNS):
+            return
+        for attributes, body in _CELL.findall(text):
+            fault = _fault_of(attributes, body)
+            if fault is None:
+                continue
+            place = _CELL_REFERENCE.match(b"<c" + attributes)
+            if place is None:
+                raise UnreadableTableError(
+                    f"a cell holds {fault} and does not say where it stands; open the workbook in a"
+                    " spreadsheet program and save it"
+                )
+            self.faults.setdefault(int(place[2]), {})[_column_number(place[1])] = fault
+
+
+def _fault_of(attributes: bytes, body: bytes) -> str | None:
+    """Return the error or the formula of a cell without a value, None for every other cell."""
+    kind = _CELL_TYPE.search(attributes)
+    value = _VALUE.search(body)
+    stored = ((value[1] or b"") if value is not None else b"").strip()
+    if kind is not None and kind[1] == b"e":
+        return _xml_text(stored) or "#ERROR"
+    formula = _FORMULA.search(body)
+    # An empty text is what a formula gave; without a type an empty value is none.
+    is_text = value is not None and kind is not None and kind[1] == b"str"
+    if formula is None or stored or is_text:
+        return None
+    return f"={_xml_text(formula[1] or b'')}"
+
+
+def _xml_text(text: bytes) -> str:
+    return html.unescape(text.decode("utf-8", errors="replace"))
+
+
+def _check_workbook(path: Path, limit: int) -> dict[str, _Faults]:
+    """Return the faulty cells of each sheet by its path in the archive.
+
+    Refuses an archive that unpacks to too much, or whose sheets span too many cells. The reader
+    allocates a sheet as a full rectangle, so two cells in opposite corners of an empty sheet would
+    take all memory; both limits are checked on the unpacked stream, not on what the archive claims.
     """
     left = limit
+    faults: dict[str, _Faults] = {}
     try:
         with zipfile.ZipFile(path) as archive:
             for entry in archive.infolist():
                 is_sheet = entry.filename.startswith("xl/worksheets/")
-                last_column = last_row = 0
-                tail = b""
+                scan = _SheetScan()
                 with archive.open(entry) as stream:
                     while block := stream.read(1 << 20):
                         left -= len(block)
@@ -390,17 +474,42 @@ def _check_workbook(path: Path, limit: int) -> None:
                                 " that is right"
                             )
                         if is_sheet:
-                            for letters, row in _CELL_REFERENCE.findall(tail + block):
-                                last_column = max(last_column, _column_number(letters))
-                                last_row = max(last_row, int(row))
-                            tail = block[-256:]
-                if last_column * last_row > MAX_CELLS:
+                            scan.feed(block)
+                scan.close()
+                if scan.last_column * scan.last_row > MAX_CELLS:
                     raise UnreadableTableError(
-                        f"a sheet spans {last_row} rows x {last_column} columns; delete the stray"
-                        " cells far from the table"
+                        f"a sheet spans {scan.last_row} rows x {scan.last_column} columns; delete"
+                        " the stray cells far from the table"
                     )
+                if scan.faults:
+                    faults[entry.filename] = scan.faults
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UnreadableTableError(f"not a readable .xlsx file: {error}") from None
+    return faults
+
+
+_SHEET_TAG = re.compile(r"<(?:\w+:)?(?:sheet|Relationship)\s([^>]*)>")
+_ATTRIBUTE = re.compile(r"""(?:\w+:)?(\w+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+
+
+def _faults_of_sheet(path: Path, name: str, faults: dict[str, _Faults]) -> _Faults:
+    """Return the faulty cells of the sheet that the workbook lists under a name."""
+    if not faults:
+        return {}
+    with zipfile.ZipFile(path) as archive:
+        sheets, targets = (
+            [
+                {key: html.unescape(one or other) for key, one, other in _ATTRIBUTE.findall(tag)}
+                for tag in _SHEET_TAG.findall(archive.read(part).decode("utf-8", "replace"))
+            ]
+            for part in ("xl/workbook.xml", "xl/_rels/workbook.xml.rels")
+        )
+    wanted = {sheet.get("id") for sheet in sheets if sheet.get("name") == name}
+    for target in targets:
+        if target.get("Id") in wanted:
+            stands_at = target.get("Target", "")
+            return faults.get(stands_at[1:] if stands_at.startswith("/") else f"xl/{stands_at}", {})
+    return {}
 
 
 def _column_number(letters: bytes) -> int:
@@ -411,7 +520,7 @@ def _column_number(letters: bytes) -> int:
 
 
 def _open_xlsx(path: Path, dialect: Dialect, limit: int) -> TextTable:
-    _check_workbook(path, limit)
+    faults = _check_workbook(path, limit)
     try:
         workbook = python_calamine.CalamineWorkbook.from_path(path)
     except python_calamine.PasswordError:
@@ -427,7 +536,7 @@ def _open_xlsx(path: Path, dialect: Dialect, limit: int) -> TextTable:
     if name not in names:
         raise UnreadableTableError(f"no sheet {name!r}; the workbook has {', '.join(names)}")
     sheet = workbook.get_sheet_by_name(name)
-    rows = _xlsx_rows(sheet)
+    rows = _xlsx_rows(sheet, _faults_of_sheet(path, name, faults))
     header: list[str] | None = None
     for number, row, _ in rows:
         if number >= dialect.header_row:
@@ -438,12 +547,31 @@ def _open_xlsx(path: Path, dialect: Dialect, limit: int) -> TextTable:
     return TextTable(header=header, chunks=_xlsx_chunks(rows, len(header)), has_typed_cells=True)
 
 
-def _xlsx_rows(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[str], bytes]]:
+def _xlsx_rows(
+    sheet: python_calamine.CalamineSheet, faults: _Faults
+) -> Iterator[tuple[int, list[str], bytes]]:
     """Yield number, texts and cell marks of the rows that are not empty."""
+    number, row = 0, list[Any]()
     for number, row in enumerate(sheet.iter_rows(), start=1):
         texts = [_cell_text(cell) for cell in row]
+        marks = bytearray(_cell_mark(cell) for cell in row)
+        if number in faults:
+            _mark_faults(texts, marks, faults[number])
         if any(texts):
-            yield number, texts, bytes([_cell_mark(cell) for cell in row])
+            yield number, texts, bytes(marks)
+    # The reader's sheet ends with its last value.
+    for late in sorted(line for line in faults if line > number):
+        texts, marks = [""] * len(row), bytearray(len(row))
+        _mark_faults(texts, marks, faults[late])
+        if any(texts):
+            yield late, texts, bytes(marks)
+
+
+def _mark_faults(texts: list[str], marks: bytearray, faults: dict[int, str]) -> None:
+    for column, fault in faults.items():
+        if column <= len(texts):
+            texts[column - 1] = fault
+            marks[column - 1] = FAULTY_CELL
 
 
 def _xlsx_chunks(rows: Iterator[tuple[int, list[str], bytes]], width: int) -> Iterator[TextChunk]:

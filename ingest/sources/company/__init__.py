@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["COMPANY_TABLES", "RAW_TABLES", "build_source", "check_tables", "write_templates"]
 
 ACCOUNT = "company"
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 
 
 def build_source(

@@ -106,7 +106,7 @@ def write_templates(company_dir: Path) -> list[Path]:
             continue
         lines = [f"{COMMENT} {table.purpose}"]
         lines += [f"{COMMENT}   {_described(table, name)}" for name in table.columns]
-        lines += [f"{COMMENT} Lines that start with {COMMENT} are not read. Examples:"]
+        lines += [f"{COMMENT} Lines that start with {COMMENT} and a blank are not read. Examples:"]
         lines += [f"{COMMENT} {example}" for example in table.examples]
         lines.append(",".join(table.columns))
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")

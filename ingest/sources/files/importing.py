@@ -27,6 +27,7 @@ from ingest.sources.files.schema import (
     NeutralTable,
 )
 from ingest.tabular import (
+    FAULTY_CELL,
     NUMBER_CELL,
     Column,
     Findings,
@@ -48,6 +49,7 @@ LAYOUT_VERSION = 2
 _SEPARATOR = "\x1f"
 _LINE, _ENTRY = "_line", "_entry"
 _FEWEST_PHONE_DIGITS = 7
+_A_VALUE = "a value but an error or a formula saved without its result"
 
 # Headers under which exports keep a person's name; such a column is dropped, not kept in payload.
 _NAME_HEADER = re.compile(
@@ -558,13 +560,17 @@ class _EntryReader:
             if values is None:
                 arrays.append(pa.nulls(count, pa.string()))
                 continue
+            is_faulty = self._faulty(name, chunk)
+            told = values
+            if is_faulty is not None:
+                self._note_bad(column, chunk, values, _places(is_faulty), _A_VALUE, rejected)
+                told = pc.if_else(is_faulty, pa.scalar(None, pa.string()), values)
             parsed = parse_column(
-                values, column, self._parsing(name), self._marked(name, NUMBER_CELL, chunk)
+                told, column, self._parsing(name), self._marked(name, NUMBER_CELL, chunk)
             )
-            self._note_bad(column, chunk, values, parsed.bad_rows, parsed.expected, rejected)
+            self._note_bad(column, chunk, told, parsed.bad_rows, parsed.expected, rejected)
             if column.required:
-                empty = np.flatnonzero(pc.is_null(values).to_numpy(zero_copy_only=False))
-                self._note_bad(column, chunk, values, empty, "", rejected)
+                self._note_bad(column, chunk, values, _places(pc.is_null(values)), "", rejected)
             arrays.append(self._without_personal(column, parsed.values))
         arrays.append(self._payloads(chunk, count))
         arrays.append(pa.array(chunk.lines, pa.int64()))
@@ -595,6 +601,15 @@ class _EntryReader:
         """Say which cells behind a neutral column carry a mark; None where none does."""
         place = self._positions.get(name)
         return None if place is None else chunk.cells_marked(place, mark)
+
+    def _faulty(self, name: str, chunk: TextChunk) -> Any | None:
+        """Say which cells have no value, unless the mapping says what their error means."""
+        is_faulty = self._marked(name, FAULTY_CELL, chunk)
+        mapped = self._entry.values.get(name)
+        if is_faulty is None or mapped is None:
+            return is_faulty
+        texts = clean_text(chunk.columns[self._positions[name]])
+        return pc.and_(is_faulty, pc.invert(pc.is_in(texts, value_set=pa.array(list(mapped)))))
 
     def _values_of(self, name: str, count: int, chunk: TextChunk) -> Any | None:
         if name not in self._positions:
@@ -719,6 +734,10 @@ class _EntryReader:
             if text and change is not _dropped:
                 safe[name or f"column_{place + 1}"] = text if change is None else change(text)
         return orjson.dumps(safe).decode()
+
+
+def _places(is_hit: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.flatnonzero(is_hit.to_numpy(zero_copy_only=False)).astype(np.int64)
 
 
 def _dropped(_: str) -> str | None:

@@ -90,6 +90,24 @@ def test_every_error_has_line_column_and_value(tmp_path: Path) -> None:
     )
 
 
+def test_row_whose_first_cell_starts_with_a_number_sign_stays(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "loss_reason_map",
+        "#made by hand",
+        "# two words",
+        "reason,reason_category",
+        "#дорого,price",
+        "# дешевле,price",
+        "#",
+        "%#срок%,timing",
+    )
+    rows = read_table(
+        COMPANY_TABLES["loss_reason_map"], tmp_path / "loss_reason_map.csv", "company", Findings()
+    )
+    assert rows["reason"].to_pylist() == ["#дорого", "%#срок%"]
+
+
 def test_spreadsheet_with_semicolons_and_decimal_commas(tmp_path: Path) -> None:
     write(tmp_path, "exchange_rates", "rate_date;currency_code;rate", "2026-01-01;USD;81,5")
     rows = read_table(

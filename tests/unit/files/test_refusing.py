@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from tests.unit.files.conftest import HEAD, Entry, FilesFolder
-from tests.unit.files.workbooks import write_sheets, write_workbook
+from tests.unit.files.workbooks import Fault, sheet_body, write_sheets, write_workbook
 
 GOOD = "deal_id,created_at\n1,2026-01-02\n"
 
@@ -182,6 +182,98 @@ def test_line_of_a_workbook_is_its_row(folder: FilesFolder) -> None:
     )
     (error,) = folder.errors()
     assert error.startswith("deals.xlsx:4 [created_at]")
+
+
+HEADER = ["deal_id", "created_at", "deal_amount", "channel", "note"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        (Fault(error="#N/A"), "#N/A"),
+        (Fault(error="#DIV/0!", formula="A2/0"), "#DIV/0!"),
+        (Fault(formula="1+1"), "=1+1"),
+        (Fault(formula='IF(A2<5,"x","y")', stored="<v></v>"), '=IF(A2<5,"x","y")'),
+        (Fault(formula="1+1", stored="<v/>"), "=1+1"),
+    ],
+)
+def test_cell_of_a_workbook_without_a_value_is_no_empty_cell(
+    folder: FilesFolder, fault: Fault, shown: str
+) -> None:
+    write_workbook(
+        folder.path / "deals.xlsx",
+        [
+            HEADER,
+            ["1", "2026-01-02", fault, None, None],
+            ["2", "2026-01-02", 5, fault, None],
+            [fault, "2026-01-02", 5, None, None],
+        ],
+    )
+    reason = "not a value but an error or a formula saved without its result"
+    assert sorted(folder.errors()) == [
+        f"deals.xlsx:2 [deal_amount]: {reason} (value {shown!r})",
+        f"deals.xlsx:3 [channel]: {reason} (value {shown!r})",
+        f"deals.xlsx:4 [deal_id]: {reason} (value {shown!r})",
+    ]
+
+
+def test_rows_of_faults_alone_are_rows(folder: FilesFolder) -> None:
+    rows = [[Fault(formula=f"{name}{number}") for name in "ABC"] for number in range(2, 9)]
+    write_workbook(folder.path / "deals.xlsx", [HEADER[:3], *rows])
+    errors = folder.errors()
+    assert len(errors) == 15
+    assert "(7 rows)" in errors[0]
+
+
+def test_faults_outside_the_mapping_stay_visible_and_known_ones_are_mapped(
+    folder: FilesFolder,
+) -> None:
+    folder.mapping(
+        f"{HEAD}tables:\n  - table: deals\n    file: deals.xlsx\n"
+        "    values: {channel: {'#N/A': unknown}, deal_amount: {'#N/A': ''}}\n"
+    )
+    missing = Fault(error="#N/A")
+    write_workbook(
+        folder.path / "deals.xlsx", [HEADER, ["1", "2026-01-02", missing, missing, missing]]
+    )
+    assert folder.rows("deals", "deal_amount", "channel", "payload") == [
+        (None, "unknown", '{"note":"#N/A"}')
+    ]
+
+
+def test_quarantine_takes_rows_with_faults(folder: FilesFolder) -> None:
+    folder.mapping(f"{HEAD}tables: [{{table: deals, file: a.xlsx, on_error: quarantine}}]\n")
+    write_workbook(
+        folder.path / "a.xlsx",
+        [HEADER[:3], ["1", "2026-01-02", Fault(error="#REF!")], ["2", "2026-01-02", 5]],
+    )
+    imported = folder.imported()
+    assert imported.tables["deals"]["deal_id"].to_pylist() == ["2"]
+    (row,) = imported.tables["quarantined_rows"].to_pylist()
+    assert row["line_number"] == 2
+    assert "#REF!" in row["payload"]
+
+
+def test_faults_of_another_sheet_and_results_of_formulas_are_fine(folder: FilesFolder) -> None:
+    folder.mapping(f"{HEAD}tables: [{{table: deals, file: deals.xlsx, sheet: Sheet2}}]\n")
+    good = [
+        HEADER[:4],
+        ["1", "2026-01-02", Fault(formula="1+1", stored="<v>2</v>"), None],
+    ]
+    empty_text = '<c r="D2" t="str"><f>IF(A2,"","x")</f><v></v></c></row>'
+    body = sheet_body(good).removesuffix("</row>") + empty_text
+    write_sheets(folder.path / "deals.xlsx", [sheet_body([["x"], [Fault(error="#N/A")]]), body])
+    assert folder.rows("deals", "deal_amount", "channel") == [("2", None)]
+
+
+def test_faults_are_found_wherever_the_file_is_cut_into_blocks(folder: FilesFolder) -> None:
+    long = "x" * 30_000
+    rows = [
+        [str(number), "2026-01-02", Fault(formula=f'N("{long}")&{number}'), None, long]
+        for number in range(2, 80)
+    ]
+    write_workbook(folder.path / "deals.xlsx", [HEADER, *rows])
+    assert "(78 rows)" in folder.errors()[0]
 
 
 def test_overflowing_money_is_refused(folder: FilesFolder) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import zipfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -26,18 +27,32 @@ _STYLES = (
     "</cellXfs></styleSheet>"
 )
 
-Cell = str | float | bool | dt.date | None
+
+@dataclass(frozen=True)
+class Fault:
+    """A cell that tells no value: an error such as #N/A, or a formula nobody calculated."""
+
+    error: str = ""
+    formula: str = ""
+    stored: str = ""
+
+
+Cell = str | float | bool | dt.date | Fault | None
 
 
 def write_workbook(path: Path, rows: Sequence[Sequence[Cell]], sheets: int = 1) -> None:
     """Write rows into the first sheet; further sheets are empty."""
-    body = "".join(
+    write_sheets(path, [sheet_body(rows)] + [""] * (sheets - 1))
+
+
+def sheet_body(rows: Sequence[Sequence[Cell]]) -> str:
+    """Return the XML of rows."""
+    return "".join(
         f'<row r="{number}">'
         + "".join(_cell(f"{chr(65 + place)}{number}", cell) for place, cell in enumerate(row))
         + "</row>"
         for number, row in enumerate(rows, start=1)
     )
-    write_sheets(path, [body] + [""] * (sheets - 1))
 
 
 def write_sheets(path: Path, bodies: Sequence[str]) -> None:
@@ -79,6 +94,11 @@ def _cell(place: str, cell: Cell) -> str:
         return ""
     if isinstance(cell, bool):
         return f'<c r="{place}" t="b"><v>{int(cell)}</v></c>'
+    if isinstance(cell, Fault):
+        formula = f"<f>{escape(cell.formula)}</f>" if cell.formula else ""
+        if cell.error:
+            return f'<c r="{place}" t="e">{formula}<v>{cell.error}</v></c>'
+        return f'<c r="{place}">{formula}{cell.stored}</c>'
     if isinstance(cell, dt.date):
         return f'<c r="{place}" s="1"><v>{(cell - dt.date(1899, 12, 30)).days}</v></c>'
     if isinstance(cell, str):
