@@ -23,6 +23,8 @@ _KEY_BYTES = 32
 _DIGEST_BYTES = 16
 _REGION = "RU"
 _CACHED = 200_000
+_FEWEST_PHONE_DIGITS = 7
+_SUBSCRIBER_DIGITS = 10
 
 # Mailboxes of a role and not of a person: two companies' contacts at info@ are not one person.
 _FUNCTIONAL = frozenset(
@@ -38,6 +40,8 @@ _FUNCTIONAL = frozenset(
 )
 
 _EMAIL = re.compile(r"[\w.+\-]+@[\w\-]+(?:\.[\w\-]+)+")
+# An address alone in its field, with any sign a mailbox may have; in a text it would take too much.
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'«»@][^\s<>()\[\],;:\"«»@]*@[\w\-]+(?:\.[\w\-]+)+")
 # A run of digits and the separators people write between them, not glued to an id in Latin signs.
 # It has no length: one that ended in the middle of a second number would hide half of that.
 _PHONE_RUN = re.compile(
@@ -225,8 +229,11 @@ class Privacy:
         """
         return email if self.keeps or email.startswith("em_") else self._email(email)
 
-    def hash_contact_point(self, value: str | int) -> str:
-        """Return the token of something that is a mail address, a phone, or another handle.
+    def hash_contact_point(self, value: str | int) -> str | None:
+        """Return the token of something that is a mail address, a phone, or an @handle.
+
+        Anything else is what people write where they know none, "no", "+7" or "0000000000", and
+        would make strangers one person: None.
 
         Args:
             value: As the source has it.
@@ -234,9 +241,11 @@ class Privacy:
         text = str(value)
         if self.keeps or not text or text.startswith(("ph_", "em_")):
             return text
-        if "@" in text and _EMAIL.search(text):
+        if "@" not in text:
+            return self._phone(text) if is_phone(text) else None
+        if _ADDRESS.search(text):
             return self._email(text)
-        return self._phone(text)
+        return self._phone(text) if any(sign.isalnum() for sign in text) else None
 
     def mask_text(self, text: str, *, only_plain: bool = False) -> str:
         """Return a text in which phones and mail addresses are replaced by their tokens.
@@ -307,7 +316,8 @@ class Privacy:
         return f"ph_{self._digest(normal_phone(phone))}"
 
     def _hash_email(self, email: str) -> str:
-        address = email.strip().strip("<>").lower()
+        found = _ADDRESS.search(email)
+        address = (found.group() if found else email.strip().strip("<>")).lower()
         mailbox, _, domain = address.rpartition("@")
         if not mailbox:
             return f"em_{self._digest(address)}:p:"
@@ -358,10 +368,24 @@ def normal_phone(phone: str, region: str = _REGION) -> str:
     try:
         parsed = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
+        parsed = None
+    if parsed is None or not phonenumbers.is_possible_number(parsed):
+        # Of two numbers in one field the first counts.
+        first = _WHOLE_PHONE.search(text)
+        if first is not None and first.group() != text:
+            return normal_phone(first.group(), region)
         return digits or text.lower()
-    if not phonenumbers.is_possible_number(parsed):
-        return digits
     return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_phone(text: str) -> bool:
+    """Say whether a field's text can be a phone: `no`, `ext. 12` and `0000000000` are none.
+
+    Args:
+        text: As somebody wrote it.
+    """
+    digits = "".join(_DIGITS.findall(text))
+    return len(digits) >= _FEWEST_PHONE_DIGITS and len(set(digits[-_SUBSCRIBER_DIGITS:])) > 1
 
 
 def load_key(home: Home) -> bytes:

@@ -215,9 +215,7 @@ def _correspondent(privacy: Privacy, value: Any) -> Any:
         return [_correspondent(privacy, item) for item in value]
     if isinstance(value, bool) or value is None or value == "":
         return value
-    text = str(value)
-    is_reachable = "@" in text or sum(sign.isdigit() for sign in text) >= 5
-    return privacy.hash_contact_point(text) if is_reachable else None
+    return privacy.hash_contact_point(str(value))
 
 
 def _unsorted_metadata(privacy: Privacy) -> Handler:

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest.privacy import Privacy
+from ingest.privacy import Privacy, is_phone
 from ingest.sources.files.mapping import Folder, TableEntry, shown_name, zone_named
 from ingest.sources.files.schema import (
     ACCOUNT_SCHEMA,
@@ -48,7 +48,6 @@ LAYOUT_VERSION = 2
 
 _SEPARATOR = "\x1f"
 _LINE, _ENTRY = "_line", "_entry"
-_FEWEST_PHONE_DIGITS = 7
 _A_VALUE = "a value but an error or a formula saved without its result"
 
 # Headers under which exports keep a person's name; such a column is dropped, not kept in payload.
@@ -669,7 +668,7 @@ class _EntryReader:
         if privacy.keeps:
             return None
         if kind == "phone":
-            return lambda text: privacy.hash_phone(text) if _is_phone(text) else None
+            return lambda text: privacy.hash_phone(text) if is_phone(text) else None
         if kind == "email":
             return lambda text: privacy.hash_email(text) if "@" in text else None
         if kind == "person_id":
@@ -686,7 +685,8 @@ class _EntryReader:
         """Return an id of a person; many exports know sales reps by their names only."""
         privacy = self._options.privacy
         if not self._options.keeps_names and _is_full_name(text):
-            return privacy.hash_contact_point(text)
+            # A name is no contact point; it gets the kind of token it always had.
+            return privacy.hash_phone(text)
         return privacy.mask_text(text)
 
     def _unmapped_cleaner(self, name: str) -> Callable[[str], str | None] | None:
@@ -751,11 +751,6 @@ def _is_full_name(text: str) -> bool:
         word[0].isupper() and word.strip(".-").replace(".", "").replace("-", "").isalpha()
         for word in words
     )
-
-
-def _is_phone(text: str) -> bool:
-    """Say whether a text can be a phone; `no` or `ext. 12` would make strangers one person."""
-    return sum(sign.isdigit() for sign in text) >= _FEWEST_PHONE_DIGITS
 
 
 def map_distinct(values: Any, change: Callable[[str], str | None]) -> Any:

@@ -216,18 +216,21 @@ def test_phones_and_mails_are_hashed_and_names_left_out(folder: FilesFolder) -> 
         "persons.csv",
         "person_id,phone,email,ФИО,Телефон 2,comment\n"
         "1,8 (916) 123-45-67,Ivan@Mail.ru,Иванов Иван,+79161234567,call +7 916 123 45 67\n"
-        "2,нет,,,,\n",
+        "2,нет,,,,\n"
+        "3,0000000000,Иван <ivan@mail.ru>,,,\n",
     )
     folder.write("sales_reps.csv", "sales_rep_id,sales_rep_name\nanna@firm.ru,Анна\n")
     imported = folder.imported()
     text = str(imported.tables["persons"].to_pylist())
     for secret in ("916", "van@", "Иван", "+7"):
         assert secret not in text
-    first, second = imported.tables["persons"].to_pylist()
+    first, second, third = imported.tables["persons"].to_pylist()
     assert first["phone"].startswith("ph_")
     assert first["phone"] in first["payload"]
     assert first["email"].startswith("em_")
     assert second["phone"] is None
+    assert third["phone"] is None
+    assert third["email"] == first["email"]
     (rep,) = imported.tables["sales_reps"].to_pylist()
     assert rep["sales_rep_name"] is None
     assert "anna" not in rep["sales_rep_id"]

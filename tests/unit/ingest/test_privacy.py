@@ -152,6 +152,75 @@ def test_mail_tokens_keep_kind_and_domain(privacy: Privacy) -> None:
     assert personal == privacy.hash_email(" IVAN@firm.example ")
 
 
+@pytest.fixture(scope="module")
+def known_key(tmp_path_factory: pytest.TempPathFactory) -> Privacy:
+    folder = tmp_path_factory.mktemp("home")
+    place = home(folder)
+    place.privacy_key.parent.mkdir()
+    place.privacy_key.write_text(bytes(range(32)).hex())
+    place.privacy_key.chmod(0o600)
+    return Privacy(load_settings({"VORONKA_HOME": str(folder)}))
+
+
+# Stored in homes since the first load: another token would make known persons look new.
+@pytest.mark.parametrize(
+    ("written", "token"),
+    [
+        ("+7 (916) 123-45-67", "ph_3d7ed01c331ffba7b6c56506fbb1e03d"),
+        (79161234567, "ph_3d7ed01c331ffba7b6c56506fbb1e03d"),
+        ("9161234567", "ph_3d7ed01c331ffba7b6c56506fbb1e03d"),
+        ("+7 916 123-45-67 доб. 12", "ph_3d7ed01c331ffba7b6c56506fbb1e03d"),
+        ("810 7 916 123 45 67", "ph_3d7ed01c331ffba7b6c56506fbb1e03d"),
+        ("(495) 123-45-67", "ph_d87b3c9dd4a61e8d1866722ffe5538cf"),
+        ("123-45-67", "ph_239bde5100d27f33cd73ef4876044fdc"),
+        ("+375 29 123-45-67", "ph_df46ab42e557cc493a9201209e584ac0"),
+        ("+44 20 7946 0958", "ph_a4779123370c5c5b7fdeb380fc9a3c25"),
+        (" Ivan.Petrov+shop@Mail.ru", "em_d86bea84eeadb8e77f247f6365ee9d3d:p:mail.ru"),
+        ("info@firm.ru", "em_1ec8fb63dd1e713e1dd0c1acaf3097e0:f:firm.ru"),
+        ("<ivan@mail.ru>", "em_261eb16d87e15a8c47c7078e54f3d0fd:p:mail.ru"),
+        ("o'neil@mail.ru", "em_63e9321d3b42b012e1356249edcb42b2:p:mail.ru"),
+        ("a/b=c@mail.ru", "em_be281d7d5d7b927ba316c2c7d652acfb:p:mail.ru"),
+        ("@petrov", "ph_286294057414657a49425f78580f9204"),
+    ],
+)
+def test_known_contacts_keep_their_tokens(
+    known_key: Privacy, written: str | int, token: str
+) -> None:
+    assert known_key.hash_contact_point(written) == token
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["нет", "-", "—", "+7", "0", 0, "доб. 12", "8 (___) ___-__-__", "0000000000", "99999999999",
+     "8 999 999-99-99", "+7 (000) 000-00-00", "1111111", "@", "-@-"],
+)  # fmt: skip
+@pytest.mark.parametrize("code", ["PHONE", "EMAIL"])
+def test_a_placeholder_is_nobodys_contact(privacy: Privacy, code: str, written: str | int) -> None:
+    assert privacy.hash_contact_point(written) is None
+    field = {"field_id": 1, "field_code": code, "field_type": "multitext"}
+    record = {"id": 1, "custom_fields_values": [{**field, "values": [{"value": written}]}]}
+    assert '"values":[{"value":null}]' in scrubbed(privacy, "contacts", record)
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [
+        ("Иван <ivan@mail.ru>", "ivan@mail.ru"),
+        ("mailto:ivan@mail.ru", "ivan@mail.ru"),
+        ("Ivan@Mail.ru.", "ivan@mail.ru"),
+        ("«ivan@mail.ru», petr@mail.ru", "ivan@mail.ru"),
+        ("'ivan@mail.ru'", "ivan@mail.ru"),
+        ("8 916 123-45-67, 8 926 111-22-33", "89161234567"),
+        ("8 916 123-45-67 8 926 111-22-33", "89161234567"),
+        ("+7 916 123-45-67 2 этаж", "89161234567"),
+    ],
+)
+def test_what_stands_around_a_contact_does_not_change_its_token(
+    privacy: Privacy, written: str, plain: str
+) -> None:
+    assert privacy.hash_contact_point(written) == privacy.hash_contact_point(plain)
+
+
 def test_advertising_ids_pass_as_they_are(privacy: Privacy) -> None:
     assert privacy.mask_tag("79161234567") == "79161234567"
     assert "ph_" in privacy.mask_tag("тел +7 916 123-45-67")
