@@ -51,6 +51,7 @@ _PLANTERS = (
     stages.contradict_reasons,
     records_kept.leave_unpaid,
     records_kept.assist,
+    outcomes.record_waste,
     outcomes.record_yields,
     simulation.record_hypotheses,
     reps.record_regression,

@@ -235,6 +235,15 @@ class Draft:
         is_won: Flags = self.final_stage() == WON_STAGE_ID
         return is_won
 
+    def person(self) -> Ints:
+        """Return whose each deal is, NULL where nobody stands behind it."""
+        contacts, contact = self["contacts"], self.deals["contact_id"]
+        order = np.argsort(contacts["contact_id"], kind="stable")
+        ids = np.append(contacts["contact_id"][order], NULL)
+        row = np.searchsorted(ids[:-1], contact)
+        of_row = np.append(contacts["person_id"][order], NULL)
+        return np.where(ids[row] == contact, of_row[row], NULL)
+
     def first_entry(self, stage_id: int) -> Ints:
         """Return when each deal first entered a stage of the sales pipeline, NULL for never."""
         rows = self.entry_rows(stage_id)
@@ -369,14 +378,15 @@ class Draft:
     def _repoint(self, never_customers: Ints, rng: np.random.Generator) -> None:
         """Give the later orders of people who now never bought to people who did."""
         deals = self.deals
-        contact = deals["contact_id"]
-        sold = self.is_won() & deals.equals("kind", "new") & (contact != NULL)
+        # A second card of a buyer is the buyer's.
+        person = self.person()
+        sold = self.is_won() & deals.equals("kind", "new") & (person != NULL)
         buyers = np.flatnonzero(sold)
-        suspects = contact[never_customers]
+        suspects = person[never_customers]
         repeats = np.flatnonzero(
             deals.equals("kind", "repeat")
-            & np.isin(contact, suspects[suspects != NULL])
-            & ~np.isin(contact, contact[buyers])
+            & np.isin(person, suspects[suspects != NULL])
+            & ~np.isin(person, person[buyers])
         )
         if not len(repeats) or not len(buyers):
             return

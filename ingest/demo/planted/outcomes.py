@@ -14,7 +14,7 @@ from ingest.demo.planted.contacting import (
     ordinary,
     ripe_leads,
 )
-from ingest.demo.planted.draft import NULL, day_begins, local_hour
+from ingest.demo.planted.draft import NULL, Draft, day_begins, local_hour
 from ingest.demo.planted.plan import FAR, Plan
 from ingest.demo.randomness import DAY, Flags, Ints
 from ingest.demo.sales import pick_some
@@ -25,13 +25,18 @@ SLOW_FROM_HOUR, SLOW_TO_HOUR = 15, 18
 SLOW_SHARE = 0.85
 WORKED_CHANNEL, FAILED_CHANNEL = "seo", "marketplace"
 MEASURED_WITHIN_DAYS = 30
+# So long a visit counts as what a request came from.
+_REMEMBERED = 90 * DAY
+_DIRECT_VISIT = "direct_visit"
+_APART = 1 << 33
+_SALES = ("new", "repeat", "continuation")
 # What was left alone this long ago stays alone.
 _LONG_AGO = 21 * DAY
 _KNOWN_YIELDS = 3
 
 
 def waste_campaign(plan: Plan) -> None:
-    """Let a campaign spend and sell nothing."""
+    """Let a campaign spend and sell nothing: not even later to those who came through it."""
     factor = plan.truths.wasted_campaign
     if not factor:
         return
@@ -46,6 +51,10 @@ def waste_campaign(plan: Plan) -> None:
     brought = draft.deals.equals("utm_campaign", str(WASTED_CAMPAIGN_ID))
     plan.taken |= brought
     plan.lose_somewhere("wasted_campaign", np.flatnonzero(brought & draft.is_won()))
+    # A deal made anew and an order of a client bear no trace of the campaign, their people do.
+    also = _of_people_through(draft, WASTED_CAMPAIGN_ID, brought) & sales(draft)
+    plan.taken |= also
+    plan.lose_somewhere("wasted_campaign_later", np.flatnonzero(also))
     final = rows & (spend["known_to_at"] == NULL)
     spent = int(spend["cost_micros"][final].sum()) // 1_000_000
     plan.record.items(
@@ -57,7 +66,53 @@ def waste_campaign(plan: Plan) -> None:
     )
     plan.record.size("wasted_campaign", "spend", spent, "rubles without VAT")
     plan.record.size("wasted_campaign", "requests", brought.sum(), "deals")
-    plan.record.size("wasted_campaign", "won", 0, "deals")
+
+
+def _of_people_through(draft: Draft, campaign_id: int, brought: Flags) -> Flags:
+    """Return all deals of the people whom a campaign brought to the site or to a request."""
+    person, visits = draft.person(), draft["visits"]
+    people = np.concatenate(
+        [visits["person_id"][visits["campaign_id"] == campaign_id], person[brought]]
+    )
+    return np.isin(person, people[people != NULL])
+
+
+def sales(draft: Draft) -> Flags:
+    """Return the deals that are won and sell something: no claims, no trial entries."""
+    is_order = np.zeros(len(draft.deals), dtype=np.bool_)
+    for kind in _SALES:
+        is_order |= draft.deals.equals("kind", kind)
+    return draft.is_won() & is_order
+
+
+def sales_after(draft: Draft, campaign_id: int) -> int:
+    """Return how many sales a campaign was the last step to: the last visit but direct ones."""
+    visits = draft["visits"]
+    rows = np.flatnonzero((visits["person_id"] != NULL) & ~visits.equals("channel", _DIRECT_VISIT))
+    rows = rows[np.lexsort((visits["visited_at"][rows], visits["person_id"][rows]))]
+    sold = np.flatnonzero(sales(draft))
+    person, asked_at = draft.person()[sold], draft.deals["created_at"][sold]
+    # Persons stand apart by more than any moment, so one number orders both.
+    place = np.searchsorted(
+        visits["person_id"][rows] * _APART + visits["visited_at"][rows],
+        np.where(person == NULL, 0, person) * _APART + asked_at,
+        side="right",
+    )
+    before = np.append(rows, -1)[place - 1]
+    is_known = (
+        (place > 0)
+        & (visits["person_id"][before] == person)
+        & (visits["visited_at"][before] > asked_at - _REMEMBERED)
+    )
+    return int((is_known & (visits["campaign_id"][before] == campaign_id)).sum())
+
+
+def record_waste(plan: Plan) -> None:
+    """Take down what the campaign sold after all."""
+    if not plan.truths.wasted_campaign:
+        return
+    won = sales_after(plan.draft, WASTED_CAMPAIGN_ID)
+    plan.record.size("wasted_campaign", "won", won, "deals")
 
 
 def hypothesis_start(plan: Plan, later_days: int = 0) -> int:

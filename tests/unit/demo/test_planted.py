@@ -12,6 +12,8 @@ import pytest
 
 from ingest.demo import DemoCompany
 from ingest.demo.planted import PlantedCompany, Truths, TruthTables
+from ingest.demo.planted.draft import Draft
+from ingest.demo.planted.outcomes import sales_after
 from ingest.demo.tables import CompanyTables
 
 # The firm's cards: new, qualified, measuring, estimate, contract, advance.
@@ -509,6 +511,49 @@ def test_a_campaign_spends_and_sells_nothing(firm: Firm, innocent: Firm) -> None
     assert spent == pytest.approx(firm.size("wasted_campaign", "spend"), rel=0.001)
     assert spent > 100_000
     assert {str(row[0]): row for row in innocent.rows(CAMPAIGNS)}[wasted][2] > 0
+
+
+# Sales by the campaign of the last visit within 90 days before the request that was no direct one.
+SOLD_AFTER = """
+    select count(*)
+    from (
+        select
+            deals.deal_id,
+            arg_max(coalesce(visits.campaign_id, 0), visits.visited_at) as campaign_id
+        from deals
+        inner join last_moves using (deal_id)
+        inner join contacts using (contact_id)
+        inner join visits
+            on
+                contacts.person_id = visits.person_id
+                and visits.visited_at <= deals.created_at
+                and visits.visited_at > deals.created_at - 90 * 86400
+                and visits.channel <> 'direct_visit'
+        where last_moves.to_stage_id = 142 and deals.kind in ('new', 'repeat', 'continuation')
+        group by deals.deal_id
+    )
+    where campaign_id = {campaign}
+"""
+
+
+@pytest.mark.parametrize("seed", range(20261121, 20261141))
+def test_who_came_through_the_wasted_campaign_buys_nothing_later_either(seed: int) -> None:
+    planted = Firm.of(DemoCompany(seed=seed, months=12, leads=4000))
+    (wasted,) = planted.true("wasted_campaign")
+    sold = planted.one(SOLD_AFTER.format(campaign=wasted))
+    assert sold == planted.size("wasted_campaign", "won")
+    assert sold == 0
+
+
+def test_what_a_campaign_sold_is_counted(innocent: Firm) -> None:
+    # Nothing is wasted here, so that there is something to count.
+    draft = Draft(innocent.planted.tables)
+    sold = {
+        campaign: innocent.one(SOLD_AFTER.format(campaign=campaign))
+        for (campaign,) in innocent.rows("select campaign_id from ad_campaigns order by 1")
+    }
+    assert sum(sold.values()) > 100
+    assert {campaign: sales_after(draft, campaign) for campaign in sold} == sold
 
 
 def test_wasted_spend_scales() -> None:
