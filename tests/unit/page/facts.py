@@ -181,7 +181,7 @@ def _stages(insert: Insert, walks: list[_Walk], fresh: dt.datetime) -> None:
                     "visit_key": f"{walk.key}:{at + 1}", "visit_number": at + 1, "stage_key": stage,
                     "entered_at": moment, "exited_at": after, "dwell_seconds": seconds,
                     "dwell_business_seconds": seconds * 0.27, "is_censored": after is None,
-                    "is_left_truncated": False,
+                    "is_left_truncated": False, "is_dwell_measured": True,
                 }
             )  # fmt: skip
             moves.append(

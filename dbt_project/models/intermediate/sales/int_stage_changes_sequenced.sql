@@ -106,6 +106,7 @@ deal_logs as (
         ) as is_entry_inferred,
         deal_states.created_at < account_logs.log_started_at
         and account_logs.is_begun_late as is_log_late,
+        account_logs.log_started_at is not null as is_log_kept,
         -- Without a log a closed deal has two known moments, an open one has one.
         case
             when logs.first_changed_at is not null
@@ -170,7 +171,8 @@ events as (
         changes.changed_by_sales_rep_key as sales_rep_key,
         changes.change_channel,
         false as is_inferred,
-        false as is_left_truncated
+        false as is_left_truncated,
+        true as is_start_known
     from changes
     left join ties on changes.stage_change_key = ties.stage_change_key
     left join orphans on changes.deal_key = orphans.deal_key
@@ -186,7 +188,9 @@ events as (
         null as sales_rep_key,
         null as change_channel,
         true as is_inferred,
-        coalesce(deal_logs.is_log_late, false) as is_left_truncated
+        coalesce(deal_logs.is_log_late, false) as is_left_truncated,
+        deal_logs.is_log_kept
+        and not coalesce(deal_logs.is_log_late, false) as is_start_known
     from deal_logs
     where deal_logs.is_entry_inferred
     union all
@@ -200,7 +204,8 @@ events as (
         null as sales_rep_key,
         null as change_channel,
         true as is_inferred,
-        false as is_left_truncated
+        false as is_left_truncated,
+        false as is_start_known
     from deal_logs
     where deal_logs.last_stage_key is not null
 
@@ -264,6 +269,21 @@ moves as (
             false
         ) as is_after_gap,
         ordered.is_left_truncated,
+        -- Where the next stage comes from the deal alone, or behind a gap, the stay ended at a
+        -- moment nobody wrote down; what looks like a long stay may have been a short one.
+        ordered.is_start_known
+        and not coalesce(
+            (
+                ordered.next_kind = 2
+                and ordered.next_stage_key <> ordered.to_stage_key
+            )
+            or (
+                ordered.event_kind = 1
+                and ordered.next_kind = 1
+                and ordered.next_from_stage_key <> ordered.to_stage_key
+            ),
+            false
+        ) as is_dwell_measured,
         case
             when ordered.event_kind = 0 then 'entry'
             when ordered.event_kind = 2 and ordered.previous_kind = 0 then 'outcome'
@@ -398,7 +418,8 @@ final as (
         directed.is_inferred,
         directed.is_after_gap,
         directed.inference,
-        directed.is_left_truncated
+        directed.is_left_truncated,
+        directed.is_dwell_measured
     from directed
 
 )

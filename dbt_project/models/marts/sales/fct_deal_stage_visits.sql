@@ -65,7 +65,8 @@ final as (
         ) as dwell_business_seconds,
         stays.next_at is null as is_censored,
         stays.is_left_truncated,
-        stays.is_inferred
+        stays.is_inferred,
+        stays.is_dwell_measured
     from stays
     left join spans on stays.to_span_number = spans.span_number
     left join business_days as from_days
