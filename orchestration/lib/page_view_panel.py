@@ -45,7 +45,7 @@ def number_view(scribe: Scribe, card: NumberCard, rows: Sequence[Row]) -> View:
         return scribe.empty("number")
     row, writer = rows[-1], scribe.writer
     state = str(row[card.state]) if card.state else "known"
-    missing = str(scribe.raw(row, card.missing) or "") if card.missing else ""
+    missing = _missing(scribe, card, row)
     title = scribe.title()
     if state == "partial" and card.partial_title is not None:
         title = card.partial_title.in_(writer.locale)
@@ -122,7 +122,7 @@ def _number_facts(scribe: Scribe, card: NumberCard, row: Row, change: Change | N
     if card.plan and row[card.plan] is not None:
         facts.append(Fact(scribe.say("plan"), scribe.text(row, card.plan)))
     if card.state and row[card.state] == "partial":
-        missing = str(scribe.raw(row, card.missing) or "") if card.missing else ""
+        missing = _missing(scribe, card, row)
         said = scribe.say("without", missing=missing) if missing else scribe.say("state_partial")
         facts.append(Fact(scribe.say("state"), said))
     return facts
@@ -234,9 +234,16 @@ def progress_view(scribe: Scribe, card: ProgressCard, rows: Sequence[Row]) -> Vi
     passed_share = _float(planned[0][card.elapsed])
     for row in planned:
         kind = card.formats.get(str(row[card.label]), scribe.columns[card.value].format)
-        value, goal = float(row[card.value] or 0), float(row[card.goal])
-        elapsed = _float(row[card.elapsed])
         label = scribe.text(row, card.label)
+        head = f"{scribe.title()}, {period}: {label}"
+        if row[card.value] is None:
+            # A sum nobody measures is not nought, and no pace leads from it.
+            unknown = _unknown_progress(scribe, card, row, label, kind)
+            measures.append(unknown)
+            lines.append(f"{head} {unknown.of_plan}. {unknown.forecast}".rstrip())
+            continue
+        value, goal = float(row[card.value]), float(row[card.goal])
+        elapsed = _float(row[card.elapsed])
         of_plan = scribe.say(
             "of_plan",
             value=writer.value(_tidy(value, kind), kind),
@@ -251,6 +258,11 @@ def progress_view(scribe: Scribe, card: ProgressCard, rows: Sequence[Row]) -> Vi
             lower_is_better=str(row[card.label]) in card.lower_is_better,
         )
         forecast, tone = _pace(scribe, pace, row[card.period])
+        missing = _missing(scribe, card, row)
+        if missing and card.state and row[card.state] == "partial":
+            # As on a tile: what stands in brackets explains.
+            left_out = scribe.say("without", missing=missing.split(" (")[0])
+            forecast = f"{forecast} {_capital(left_out)}."
         share = writer.change(value / goal)
         measures.append(
             ProgressLine(
@@ -259,7 +271,7 @@ def progress_view(scribe: Scribe, card: ProgressCard, rows: Sequence[Row]) -> Vi
                 passed=round(elapsed * 100, 1) if elapsed and elapsed < 1 else None,
             )
         )  # fmt: skip
-        lines.append(f"{scribe.title()}, {period}: {label} {of_plan} ({share}). {forecast}")
+        lines.append(f"{head} {of_plan} ({share}). {forecast}")
     passed = ""
     if passed_share is not None and passed_share < 1:
         passed = scribe.say("elapsed", share=writer.change(passed_share))
@@ -267,6 +279,26 @@ def progress_view(scribe: Scribe, card: ProgressCard, rows: Sequence[Row]) -> Vi
         kind="progress", title=scribe.title(), period=period, passed=passed,
         measures=tuple(measures[: card.rows]),
         deeper=tuple(measures[card.rows :]), facts=scribe.closing(), lines=tuple(lines),
+    )  # fmt: skip
+
+
+def _missing(scribe: Scribe, card: NumberCard | ProgressCard, row: Row) -> str:
+    return str(scribe.raw(row, card.missing) or "") if card.missing else ""
+
+
+def _unknown_progress(
+    scribe: Scribe, card: ProgressCard, row: Row, label: str, kind: Format
+) -> ProgressLine:
+    is_off = bool(card.state) and row[str(card.state)] == "not_connected"
+    missing = _missing(scribe, card, row)
+    plan = scribe.writer.value(row[card.goal], kind)
+    return ProgressLine(
+        label=label, share="", tone="calm", filled=None, passed=None,
+        of_plan=scribe.say(
+            "plan_alone", why=scribe.say("not_connected" if is_off else "nothing_to_count"),
+            plan=plan,
+        ),
+        forecast=tied(scribe.say("connect", missing=missing) + ".") if is_off and missing else "",
     )  # fmt: skip
 
 

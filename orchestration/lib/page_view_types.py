@@ -134,14 +134,14 @@ class HeadlineView(View):
 
 @dataclass(frozen=True)
 class ProgressLine:
-    """One measure of the plan."""
+    """One measure of the plan; without a value it has no share, and `filled` is None."""
 
     label: str
     share: str
     of_plan: str
     forecast: str
     tone: str
-    filled: float
+    filled: float | None
     passed: float | None
 
 

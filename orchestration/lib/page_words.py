@@ -82,6 +82,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     ),
     "than_usual": ("{change} {word} than usual", "{change} {word} обычного"),
     "usually": ("usually {usual}", "обычно {usual}"),
+    "plan_alone": ("{why}, plan {plan}", "{why}, план {plan}"),
     "of_plan": ("{value} of {plan}", "{value} из {plan}"),
     "pace_over": (
         "At this pace {period} ends at {forecast}: {change} above plan",

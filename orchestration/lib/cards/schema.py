@@ -152,6 +152,8 @@ class ProgressCard(CardBase):
 
     Attributes:
         forecast: Where the pace leads; null while it is too early to tell.
+        state: Whether the value is known, in part, or its source not connected.
+        missing: What is not connected or not counted in.
         formats: Format of the measure by the code in `label`.
         lower_is_better: Codes of measures that should stay below their plan.
         rows: Measures shown at once, the others one tap deeper.
@@ -164,14 +166,16 @@ class ProgressCard(CardBase):
     elapsed: Name
     forecast: Name
     period: Name
+    state: Name | None = None
+    missing: Name | None = None
     formats: dict[str, Format] = Field(default_factory=dict)
     lower_is_better: list[str] = Field(default_factory=list)
     rows: int = Field(default=2, ge=1, le=12)
 
     def roles(self) -> dict[str, str]:
         """Return the result columns the display needs, by the setting that names them."""
-        names = ("label", "value", "goal", "elapsed", "forecast", "period")
-        return {name: getattr(self, name) for name in names}
+        names = ("label", "value", "goal", "elapsed", "forecast", "period", "state", "missing")
+        return {name: column for name in names if (column := getattr(self, name))}
 
 
 class Condition(Strict):

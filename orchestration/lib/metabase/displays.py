@@ -347,6 +347,7 @@ def _progress(company: Company, card: ProgressCard) -> Shown:
         _percent_output(company, _free("done_ratio", columns), _DONE, done, show_mini_bar=True),
         _text_output(company, columns[card.forecast], card.forecast, card.label, card.formats),
         *_outputs(company, card, [card.elapsed, card.period], taps=False),
+        *(_outputs(company, card, [card.missing], taps=False) if card.missing else []),
     ]
     sql = query(card.sql, outputs)
     return Shown("table", sql, tuple(outputs), _table_settings(company, card, outputs))

@@ -100,12 +100,13 @@ def test_progress_is_a_table_with_the_share_of_the_plan() -> None:
         "plan_value": column("Plan", "decimal"),
         "run_rate_value": column("Pace", "decimal"),
         "elapsed_ratio": column("Passed", "ratio"),
+        "missing": column("Missing", source={"en": "missing_en", "ru": "missing_ru"}),
     }
     got = made(
         card(
             "plan", "progress", PANEL, columns, filters=PERIOD, label="metric_id", value="value",
             goal="plan_value", elapsed="elapsed_ratio", forecast="run_rate_value",
-            period="period_start_date", formats={"sold": "money"},
+            period="period_start_date", missing="missing", formats={"sold": "money"},
         )
     )  # fmt: skip
     assert got.display == "table"
@@ -118,7 +119,7 @@ def test_progress_is_a_table_with_the_share_of_the_plan() -> None:
     }
     assert [one["name"] for one in got.settings["table.columns"]] == [
         "metric_id", "value", "plan_value", "done_ratio", "run_rate_value", "elapsed_ratio",
-        "period_start_date",
+        "period_start_date", "missing",
     ]  # fmt: skip
 
 

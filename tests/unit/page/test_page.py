@@ -241,6 +241,55 @@ def test_plan_is_set_against_the_pace(companies: Callable[[str], Path]) -> None:
     assert "At this pace November ends at" in plan[0].replace(NO_BREAK, " ")
 
 
+def _planned(path: Path, metric: str, change: str) -> list[str]:
+    """Give `metric` a plan for the running month, change its row, and return what is said."""
+    connection = duckdb.connect(str(path))
+    connection.execute(
+        f"update marts.rpt_owner_panel set plan_value = 500000, {change} where metric_id = ? "
+        "and period_type = 'month' and not is_complete",
+        [metric],
+    )
+    connection.close()
+    lines = owner_numbers(path, "ru")
+    spaced = [line.replace(NO_BREAK, " ").replace(NARROW, " ") for line in lines]
+    return [line for line in spaced if line.startswith("План")]
+
+
+def test_plan_for_a_number_that_is_not_connected_is_not_set_against_zero(
+    companies: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(companies("bare"), tmp_path / "planned_serve.duckdb"))
+    assert _planned(path, "paid", "value = null") == [
+        "План и факт, ноябрь 2026: Оплачено не подключено, план 500 000 ₽. "
+        "Подключите: счета и оплаты."
+    ]
+    out = tmp_path / "index.html"
+    render_page(path, DASHBOARDS, out, "ru", {})
+    html = out.read_text(encoding="utf-8")
+    card = html[html.index('id="ru-owner-plan"') :].split("</article>")[0]
+    assert "не подключено" in card
+    assert "%" not in card.split('class="measures"')[1].split("<details")[0]
+    assert 'class="meter"' not in card
+
+
+def test_plan_for_a_number_with_nothing_to_count_is_not_set_against_zero(
+    companies: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(companies("bare"), tmp_path / "planned_serve.duckdb"))
+    said = _planned(path, "sold", "value = null, run_rate_value = null")
+    assert said == ["План и факт, ноябрь 2026: Продано считать не из чего, план 500 000 ₽."]
+
+
+def test_plan_for_a_part_of_a_number_says_which_part_is_missing(
+    companies: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(companies("full"), tmp_path / "planned_serve.duckdb"))
+    said = [line for line in _planned(path, "earned", "value = 400000") if "Заработано" in line]
+    assert len(said) == 1
+    assert "400 000 ₽ из 500 000 ₽" in said[0]
+    assert said[0].endswith("Не учтено: себестоимость и зарплаты.")
+
+
 def test_bridge_adds_up_in_words(companies: Callable[[str], Path]) -> None:
     lines = [line.replace(NO_BREAK, " ") for line in owner_numbers(companies("full"), "ru")]
     assert (
