@@ -13,6 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import phonenumbers
 
@@ -75,6 +76,17 @@ _SEPARATED = re.compile(r"\d[\s().\-\u00a0\u2010-\u2015]+\d")
 _DATE = re.compile(r"(?:\d{4}[.\-]\d{1,2}[.\-]\d{1,2}|\d{1,2}[.\-]\d{1,2}[.\-]\d{2,4})(?:\s.*)?")
 _CITY_NUMBER = re.compile(r"\d{3}-\d{2}-\d{2}")
 _NEIGHBOURS = ("373", "374", "375", "380", "992", "993", "994", "995", "996", "998")
+# Names of clicks: they tie a visit to a deal, and no phone has so many digits.
+_CLICK_IDS = frozenset({"yclid", "ysclid", "ymclid", "gclid", "gbraid", "wbraid", "fbclid",
+"rb_clickid"})  # fmt: skip
+_MARKS = r"[\s().\-+\u00a0\u2010-\u2015]"
+# Cheap first look, also at what is packed as %40 or %2520: most addresses hold neither.
+_SUSPECT = re.compile(rf"@|%(?:25)*40|\d(?:\d|{_MARKS}|%(?:25)*[0-9A-Fa-f]{{2}}){{5,}}?\d")
+_WORD = re.compile(r"\S+")
+_PARTS = re.compile(r"([&;?#])")
+_PACKED_SPACE = re.compile(r"(?<=[\d)])\+(?=[\d(])")
+_LAYERS = 3
+_CACHED_PIECES = 50_000
 _SOLE_TRADER = re.compile(
     r"^\s*(ип|индивидуальный предприниматель)\b[\s\"«:.\-]*\w.*", re.IGNORECASE | re.DOTALL
 )
@@ -126,6 +138,8 @@ class Privacy:
         self._phone = lru_cache(_CACHED)(self._hash_phone)
         self._tag = lru_cache(_CACHED)(lambda text: self.mask_text(text, only_plain=True))
         self._email = lru_cache(_CACHED)(self._hash_email)
+        # Marks and pages come again and again, only the names of clicks do not.
+        self._piece = lru_cache(_CACHED_PIECES)(self._mask_piece)
 
     def scrubber(self, rules: PrivacyRules) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
         """Return a function that scrubs records in place, or None where personal data is kept.
@@ -251,16 +265,37 @@ class Privacy:
         """Return a text in which phones and mail addresses are replaced by their tokens.
 
         Args:
-            text: Any text.
-            only_plain: Take a bare run of digits for an id, not for a phone (advertising tags).
+            text: Any text; addresses of pages in it are searched like `mask_url` does.
+            only_plain: Take digits without a separator for an id, not for a phone (advertising
+                tags).
         """
         if self.keeps or len(text) < 6:
             return text
-        if "@" in text:
-            text = _EMAIL.sub(lambda found: self._email(found.group()), text)
-        if _FAR_DIGITS.search(text) is None:
-            return text
-        return _PHONE_RUN.sub(lambda found: self._mask_run(found.group(), only_plain), text)
+        if "%" not in text and "://" not in text:
+            return self._mask_contacts(text, only_plain)
+        pieces: list[str] = []
+        end = 0
+        for found in _WORD.finditer(text):
+            word = found.group()
+            is_address = "://" in word
+            if is_address or "%" in word:
+                pieces.append(self._mask_contacts(text[end : found.start()], only_plain))
+                # What an address holds is no tag, even if the address stands in one.
+                pieces.append(self._mask_packed(word, only_plain and not is_address))
+                end = found.end()
+        pieces.append(self._mask_contacts(text[end:], only_plain))
+        return "".join(pieces)
+
+    def mask_url(self, url: str) -> str:
+        """Return the address of a page without phones and mail addresses.
+
+        They stand in paths, in values, in addresses inside values; plain or packed, even twice.
+        What holds none comes back as it was, sign by sign.
+
+        Args:
+            url: As the source has it.
+        """
+        return url if self.keeps else self._mask_packed(url, only_plain=False)
 
     def mask_tag(self, text: str) -> str:
         """Return an advertising tag without phones and addresses; the same few come again.
@@ -281,6 +316,45 @@ class Privacy:
             return name
         sole = _SOLE_TRADER.match(name)
         return "ИП" if sole else self.mask_text(name)
+
+    def _mask_contacts(self, text: str, only_plain: bool) -> str:
+        if "@" in text:
+            text = _EMAIL.sub(lambda found: self._email(found.group()), text)
+        if _FAR_DIGITS.search(text) is None:
+            return text
+        return _PHONE_RUN.sub(lambda found: self._mask_run(found.group(), only_plain), text)
+
+    def _mask_packed(self, text: str, only_plain: bool) -> str:
+        if _SUSPECT.search(text) is None:
+            return text
+        return "".join([self._piece(piece, only_plain) for piece in _PARTS.split(text)])
+
+    def _mask_piece(self, piece: str, only_plain: bool) -> str:
+        if _SUSPECT.search(piece) is None:
+            return piece
+        name, equals, value = piece.partition("=")
+        if not equals:
+            return "/".join([self._mask_value(step, only_plain) for step in piece.split("/")])
+        if name.lower() in _CLICK_IDS:
+            return piece
+        is_tag = only_plain or name.lower().startswith("utm_")
+        return f"{self._mask_value(name, only_plain)}={self._mask_value(value, is_tag)}"
+
+    def _mask_value(self, value: str, only_plain: bool) -> str:
+        text = value
+        for _ in range(_LAYERS):
+            # Between digits a "+" is a packed space, before them it begins the number.
+            for candidate in (_PACKED_SPACE.sub(" ", text), text):
+                masked = self._mask_contacts(candidate, only_plain)
+                if masked == candidate:
+                    continue
+                is_plain = candidate == value
+                return masked if is_plain else quote(masked, safe=":/@ ").replace(" ", "+")
+            unpacked = unquote(text)
+            if unpacked == text:
+                break
+            text = unpacked
+        return value
 
     def _mask_run(self, run: str, only_plain: bool) -> str:
         if run.isdigit() and only_plain:

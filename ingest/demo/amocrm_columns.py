@@ -52,7 +52,7 @@ from ingest.demo.tables import LOST_STAGE_ID
 from ingest.privacy import Privacy
 
 # What `Privacy.mask_text` looks at before it looks closely.
-_MAY_HOLD_CONTACTS = "@|[0-9][^A-Za-z]{5,}[0-9]"
+_MAY_HOLD_CONTACTS = "@|%(25)*40|[0-9][^A-Za-z]{5,}[0-9]"
 _PLURALS = ("leads", "contacts", "companies", "tasks")
 _VALUE = "\x01"
 _NOBODY = -1

@@ -37,7 +37,6 @@ from ingest.records import (
     utc_now,
 )
 from ingest.sources.yandex_metrica.client import VISIT_FIELDS, MetricaClient, limiter_of
-from ingest.sources.yandex_metrica.personal_data import url_masker
 from ingest.sources.yandex_metrica.settings import YandexMetricaSettings
 from ingest.windows import Window, missing_windows
 
@@ -333,7 +332,7 @@ class Preparation:
             privacy: The key, and whether anything is masked at all.
         """
         self._keeps = privacy.keeps
-        self._mask_url = url_masker(privacy)
+        self._mask_url = privacy.mask_url
         self._mask_tag = privacy.mask_tag
 
     def batch(self, found: pa.RecordBatch, account_id: str, pull_id: str) -> pa.RecordBatch:

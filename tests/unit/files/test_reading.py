@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import re
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -234,6 +235,26 @@ def test_phones_and_mails_are_hashed_and_names_left_out(folder: FilesFolder) -> 
     (rep,) = imported.tables["sales_reps"].to_pylist()
     assert rep["sales_rep_name"] is None
     assert "anna" not in rep["sales_rep_id"]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "8 (916) 123-45-67",
+        "ivan%40mail.ru",
+        "https://site.ru/thanks?phone=79161234567&email=ivan%40mail.ru",
+        "https://site.ru/?tel=%2B7%28916%29123-45-67",
+        "/thanks?tel=%2B7%28916%29123-45-67",
+    ],
+)
+@pytest.mark.parametrize("column", ["landing_url", "referrer", "utm_term", "utm_content", "page"])
+def test_visits_hold_no_contacts(folder: FilesFolder, column: str, written: str) -> None:
+    folder.write("visits.csv", f"visit_id,visited_at,{column}\n1,2026-01-02,{written}\n")
+    (row,) = folder.imported().tables["visits"].to_pylist()
+    landed = row["payload"] if column == "page" else row[column]
+    assert "ph_" in landed or "em_" in landed
+    for secret in ("916", "123-45", "ivan"):
+        assert secret not in re.sub("(ph|em)_[0-9a-f]{32}", "", landed)
 
 
 def test_names_of_sales_reps_land_where_settings_say_so(folder: FilesFolder) -> None:

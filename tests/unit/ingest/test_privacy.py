@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -224,6 +225,77 @@ def test_what_stands_around_a_contact_does_not_change_its_token(
 def test_advertising_ids_pass_as_they_are(privacy: Privacy) -> None:
     assert privacy.mask_tag("79161234567") == "79161234567"
     assert "ph_" in privacy.mask_tag("тел +7 916 123-45-67")
+
+
+WRITTEN_TAGS = [
+    "8 (916) 123-45-67",
+    "8-916-123-45-67",
+    "+79161234567",
+    "%2B7%28916%29123-45-67",
+    "8%20916%20123%2045%2067",
+    "ivan.petrov@mail.example",
+    "ivan.petrov%40mail.example",
+    "ivan.petrov%2540mail.example",
+    "https://site.example/thanks?phone=79161234567&email=ivan.petrov%40mail.example",
+    "https://site.example/?tel=8+916+123-45-67",
+    "https://site.example/?utm_term=8-916-123-45-67",
+    "site.example/?mail=ivan.petrov%40mail.example&tel=%2B7%28916%29123-45-67",
+    "Заявка с https://site.example/?mail=ivan.petrov%40mail.example, 8 (916) 123-45-67",
+]
+LEFT = re.compile(r"123.{0,3}45.{0,3}67|ivan.petrov")
+
+
+def crm_field(kind: str, value: str, code: str | None = None) -> dict[str, object]:
+    return {"field_id": 1, "field_code": code, "field_type": kind, "values": [{"value": value}]}
+
+
+@pytest.mark.parametrize("written", WRITTEN_TAGS)
+@pytest.mark.parametrize(
+    ("table", "record_of"),
+    [
+        ("leads", lambda text: {"name": text}),
+        ("leads", lambda text: {"_embedded": {"tags": [{"id": 1, "name": text}]}}),
+        ("leads", lambda text: {
+            "custom_fields_values": [crm_field("tracking_data", text, "UTM_REFERRER")]}),
+        ("leads", lambda text: {"custom_fields_values": [crm_field("url", text)]}),
+        ("leads", lambda text: {"custom_fields_values": [crm_field("textarea", text)]}),
+        ("unsorted", lambda text: {"metadata": {"form_page": text, "referer": text}}),
+    ],
+)  # fmt: skip
+def test_no_written_form_passes_the_crms_scrubber(
+    privacy: Privacy,
+    table: str,
+    record_of: Callable[[str], dict[str, object]],
+    written: str,
+) -> None:
+    text = scrubbed(privacy, table, {"id": 1, **record_of(written)})
+    assert "ph_" in text or "em_" in text
+    assert LEFT.search(re.sub("(ph|em)_[0-9a-f]{32}", "", text)) is None
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "79161234567",
+        "81234567890-12345678901",
+        "cid|71234567890|gid|89161234567",
+        "71234567-123",
+        "8416123-4567",
+        "71234567890%7C89161234567",
+        "скидка 50% на кухни",
+        "https://site.example/?utm_campaign=79161234567&yclid=89161234567",
+    ],
+)
+def test_ids_in_tags_stay_whole(privacy: Privacy, tag: str) -> None:
+    assert privacy.mask_tag(tag) == tag
+
+
+def test_a_text_around_an_address_keeps_its_letters(privacy: Privacy) -> None:
+    phone = privacy.hash_phone("89161234567")
+    text = "Скидка 5%, https://site.example/спасибо?tel=89161234567 (Иван), 8 916 123-45-67"
+    assert privacy.mask_text(text) == (
+        f"Скидка 5%, https://site.example/спасибо?tel={phone} (Иван), {phone}"
+    )
 
 
 def test_of_a_sole_traders_firm_only_the_form_stays(privacy: Privacy) -> None:

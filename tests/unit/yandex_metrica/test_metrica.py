@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from ingest.config import load_settings
 from ingest.privacy import Privacy
 from ingest.sources.yandex_metrica.client import VISIT_FIELDS, QuotaLimiter, marked_fields
-from ingest.sources.yandex_metrica.personal_data import url_masker
 from ingest.sources.yandex_metrica.settings import YandexMetricaSettings
 
 
@@ -78,7 +77,7 @@ def privacy(tmp_path: Path) -> Privacy:
 
 @pytest.fixture
 def mask(privacy: Privacy) -> Callable[[str], str]:
-    return url_masker(privacy)
+    return privacy.mask_url
 
 
 @pytest.mark.parametrize(
@@ -134,6 +133,18 @@ def test_mail_addresses_leave_addresses(
     masked = mask(url.format(mail))
     assert "ivan" not in masked
     assert privacy.hash_email("ivan.petrov@mail.example") in masked
+
+
+@pytest.mark.parametrize(
+    "tag", ["8 (916) 123-45-67", "ivan.petrov%40mail.example", "%2B7%28916%29123-45-67"]
+)
+def test_phones_and_mails_leave_tags(
+    mask: Callable[[str], str], privacy: Privacy, tag: str
+) -> None:
+    known = {privacy.hash_phone("89161234567"), privacy.hash_email("ivan.petrov@mail.example")}
+    assert privacy.mask_tag(tag) in known
+    masked = mask(f"https://shop.example/?utm_term={tag}".replace(" ", "+"))
+    assert masked.removeprefix("https://shop.example/?utm_term=") in known
 
 
 @pytest.mark.parametrize(
