@@ -25,10 +25,11 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class Line:
-    """One statistic of one measure over all companies."""
+    """One statistic of one measure over all companies; `companies`: in which it is planted."""
 
     measure: Measure
     statistic: Statistic
+    companies: int
     item_count: int
     ours: Estimate | None
     naive: Estimate | None
@@ -133,6 +134,7 @@ def _lines(judgements: Sequence[Judgement]) -> list[Line]:
             Line(
                 measure,
                 statistic,
+                len(planted),
                 items,
                 Estimate.of(ours, statistic),
                 Estimate.of(naive, statistic),
@@ -161,7 +163,8 @@ def _heading(seeds: Sequence[int]) -> str:
         return f"One company (seed {seeds[0]}): no intervals."
     return (
         f"{len(seeds)} companies (seeds {', '.join(map(str, seeds))}). Means with Student's 95 % "
-        "interval over the companies; n: true items in all of them."
+        "interval over the companies; n: true items in all of them.\n"
+        "(2 of 5): defined in two of the five companies where the truth is planted."
     )
 
 
@@ -205,9 +208,12 @@ def _cell(line: Line, estimate: Estimate | None) -> str:
         return f"{round(100 * value, 1) + 0.0:{sign}.1f}"
 
     suffix = "" if not statistic.is_percent else " pp" if unit == "points" else " %"
-    if estimate.low is None or estimate.high is None:
-        return f"{shown(estimate.mean)}{suffix}"
-    return f"{shown(estimate.mean)}{suffix} [{shown(estimate.low)} .. {shown(estimate.high)}]"
+    cell = f"{shown(estimate.mean)}{suffix}"
+    if estimate.low is not None and estimate.high is not None:
+        cell += f" [{shown(estimate.low)} .. {shown(estimate.high)}]"
+    if estimate.seeds < line.companies:
+        cell += f" ({estimate.seeds} of {line.companies})"
+    return cell
 
 
 def _naive_ways(measures: Iterable[Measure]) -> str:

@@ -182,14 +182,15 @@ def compare(
 ) -> Comparison:
     """Say whether ours is nearer to the truth, seed by seed.
 
-    The interval is of the paired differences: both ways looked at the same companies.
+    The interval is of the paired differences: both ways looked at the same companies, and each must
+    have said something in all of them, or the silent way would be judged by its best companies.
     """
     gains = [
         abs(theirs - statistic.ideal) - abs(mine - statistic.ideal)
         for mine, theirs in zip(ours, naive, strict=True)
         if mine is not None and theirs is not None
     ]
-    if not gains:
+    if not gains or len(gains) < len(ours):
         return "not comparable"
     half = half_interval(gains)
     if half is None:

@@ -4,7 +4,7 @@ from orchestration.lib.benchmark.judging import Answer, Judgement
 from orchestration.lib.benchmark.measure import Measure, Way
 from orchestration.lib.benchmark.report import Report
 from orchestration.lib.benchmark.running import write_json
-from orchestration.lib.benchmark.scoring import Score
+from orchestration.lib.benchmark.scoring import Score, score
 
 OWED = Measure(
     truth_id="unpaid_invoice",
@@ -70,3 +70,40 @@ def test_json_holds_every_company_and_the_naive_query(tmp_path):
     assert round(statistic["naive"]["mean"], 6) == -0.12
     assert [one["naive"]["error"] for one in measure["by_seed"]] == [-0.10, -0.13, -0.13]
     assert measure["by_seed"][1]["ours"]["parts"] == {"true": 100.0, "said": 101.0}
+
+
+FOUND = Measure(
+    truth_id="wasted_campaign",
+    measure_id="wasted_campaign",
+    title="campaigns",
+    kind="found",
+    true="select 1",
+    ours=Way("select 1"),
+    naive=Way("select 1"),
+    naive_title="everything",
+    naive_source="somebody [X1]",
+)
+
+
+def found(ours):
+    def answer(said):
+        return Answer("scored", score("found", "relative", [("a",)], [(one,) for one in said]))
+
+    return (Judgement(FOUND, 1, answer(ours), answer("ab")),)
+
+
+def test_a_mean_says_of_how_many_companies_it_is():
+    # In three of five companies nothing is found: that has no precision, and is no better.
+    five = Report((1, 2, 3, 4, 5), (found("a"), found("a"), found(""), found(""), found("")))
+    precision, recall = five.table().split("\n\n")[1].splitlines()[3:]
+    assert "1.000 [1.000 .. 1.000] (2 of 5)  0.500 [0.500 .. 0.500]  not comparable" in precision
+    assert "0.400 [0.000 .. 1.000]" in recall
+    assert " of 5)" not in recall
+    (measure,) = five.as_json()["measures"]
+    assert [one["ours"]["seeds"] for one in measure["statistics"]] == [2, 5]
+
+
+def test_one_company_is_not_counted():
+    table = Report((1,), (found(""),)).table()
+    assert "undefined  0.500  not comparable" in table
+    assert " of 1)" not in table

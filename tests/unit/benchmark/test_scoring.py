@@ -89,4 +89,7 @@ def test_ways_are_compared_in_the_same_companies():
     # Of errors the smaller one is nearer, whatever its sign.
     assert compare([-0.01, 0.02, 0.0], [0.3, 0.31, 0.29], ERROR) == "better"
     assert compare([1.0], [0.1], RECALL) == "one seed"
+    # A company in which one of them says nothing is not left out.
     assert compare([None, None], [0.1, 0.2], RECALL) == "not comparable"
+    assert compare([1.0, 1.0, None], [0.1, 0.1, 0.1], RECALL) == "not comparable"
+    assert compare([1.0, 1.0, 1.0], [0.1, None, 0.1], RECALL) == "not comparable"
