@@ -26,7 +26,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Judgement:
-    """One measure in one company; `ours` and `naive` are None where the truth is not planted."""
+    """One measure in one company; `naive` is None if the truth is not planted or no peer has it."""
 
     measure: Measure
     item_count: int
@@ -63,9 +63,8 @@ def _judge(
         said = _rows(connection, measure, name, way.sql)
         return Answer("scored", score(measure.kind, measure.unit, true, said))
 
-    return Judgement(
-        measure, size, asked(measure.ours, "ours"), asked(measure.naive, "naive") if size else None
-    )
+    naive = asked(measure.naive, "naive") if size and measure.naive is not None else None
+    return Judgement(measure, size, asked(measure.ours, "ours"), naive)
 
 
 def _lacks(

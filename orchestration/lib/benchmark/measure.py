@@ -55,9 +55,10 @@ class Measure:
         kind: How both ways are scored.
         true: SQL of the truth, of the same shape as the ways; no rows: the truth is not planted.
         ours: How the marts answer.
-        naive: How peers compute it.
+        naive: How peers compute it; None: no peer does, or not from data like these.
         naive_title: The naive way in a few words.
-        naive_source: Where it is seen, one line (letters: the list in peers.md).
+        naive_source: Where it is seen, or why there is none, one line (letters: the list in
+            peers.md).
         builds: What would build what the marts lack.
         unit: Of the error of a number.
     """
@@ -68,7 +69,7 @@ class Measure:
     kind: Kind
     true: str
     ours: Way
-    naive: Way
+    naive: Way | None
     naive_title: str
     naive_source: str
     builds: str = ""

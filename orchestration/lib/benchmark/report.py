@@ -19,6 +19,7 @@ from orchestration.lib.benchmark.scoring import (
 
 NOT_BUILT = "not built"
 NOT_PLANTED = "not planted"
+NO_PEERS = "peers: none"
 _HEADINGS = ("truth, and what is measured", "n", "ours", "naive", "state")
 _WIDTH = 100
 
@@ -56,7 +57,11 @@ class Report:
         """Return the table for people, with what the naive ways are and what is missing."""
         lines = self.lines()
         parts = [_heading(self.seeds), _aligned(lines)]
-        naive = _naive_ways(line.measure for line in lines if line.naive is not None)
+        naive = _naive_ways(
+            line.measure
+            for line in lines
+            if line.naive is not None or (line.item_count and line.measure.naive is None)
+        )
         if naive:
             parts.append("Naive ways (letters: the sources of peers.md)\n" + naive)
         missing = self._missing()
@@ -103,7 +108,8 @@ class Report:
                 }
                 for line in _lines(judgements)
             ],
-            "naive_way": {
+            "naive_way": measure.naive
+            and {
                 "title": measure.naive_title,
                 "source": measure.naive_source,
                 "sql": textwrap.dedent(measure.naive.sql).strip(),
@@ -180,7 +186,9 @@ def _aligned(lines: Sequence[Line]) -> str:
                 f"  {line.measure.title}: {line.statistic.name}",
                 str(line.item_count) if line.item_count else "-",
                 NOT_BUILT if line.state == NOT_BUILT else _cell(line, line.ours),
-                _cell(line, line.naive),
+                NO_PEERS
+                if line.item_count and line.measure.naive is None
+                else _cell(line, line.naive),
                 line.state,
             )
         )
@@ -219,10 +227,8 @@ def _cell(line: Line, estimate: Estimate | None) -> str:
 def _naive_ways(measures: Iterable[Measure]) -> str:
     ways: dict[str, tuple[str, str]] = {}
     for measure in measures:
-        ways[measure.measure_id] = (
-            measure.measure_id,
-            f"{measure.naive_title}. Source: {measure.naive_source}",
-        )
+        way = f"{measure.naive_title}. Source: " if measure.naive else f"{NO_PEERS}: "
+        ways[measure.measure_id] = (measure.measure_id, f"{way}{measure.naive_source}")
     return _listed(list(ways.values()))
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 from orchestration.lib.benchmark.judging import Answer, Judgement
 from orchestration.lib.benchmark.measure import Measure, Way
@@ -107,3 +108,13 @@ def test_one_company_is_not_counted():
     table = Report((1,), (found(""),)).table()
     assert "undefined  0.500  not comparable" in table
     assert " of 1)" not in table
+
+
+def test_what_no_peer_computes_is_said_and_not_won():
+    alone = replace(FOUND, naive=None, naive_title="", naive_source="the field is all they check")
+    judgement = Judgement(alone, 1, found("a")[0].ours, None)
+    report = Report((1, 2), ((judgement,), (judgement,)))
+    precision = report.table().split("\n\n")[1].splitlines()[3]
+    assert "1.000 [1.000 .. 1.000]  peers: none  not comparable" in precision
+    assert "wasted_campaign  peers: none: the field is all they check" in report.table()
+    assert report.as_json()["measures"][0]["naive_way"] is None

@@ -108,22 +108,43 @@ def test_a_client_with_a_second_card_is_new_to_who_counts_cards(company):
     assert naive == {"precision": None, "recall": 0.0}
 
 
-def test_a_sale_dated_by_its_upload_leaves_its_month(company):
+@pytest.mark.parametrize(
+    ("closed_at", "misplaced"),
+    [
+        # In Moscow 5 March; the pull of the next morning shows it, in the same month.
+        ("2026-03-05 07:00:00", 0.0),
+        # In Moscow the evening of 31 March: what the pull of 1 April brings first is April's.
+        ("2026-03-31 18:00:00", 0.2),
+        # In Moscow 1 April, two hours before that pull.
+        ("2026-04-01 03:00:00", 0.0),
+    ],
+)
+def test_a_sale_dated_by_its_upload_leaves_its_month_if_it_was_the_last_night(
+    company, closed_at, misplaced
+):
+    # Of 150 in all 103 is 30; 101 is of the night to 1 February, whose pull is February's too.
     company.execute(
-        "create table marts.rpt_owner_panel as select * from (values"
-        " ('sold', 'month', date '2026-02-01', 120.00),"
-        " ('sold', 'month', date '2026-03-01', 30.00),"
-        " ('sold', 'week', date '2026-01-26', 120.00)"
-        ") as panel (metric_id, period_type, period_start_date, value)"
+        "create table told as select * replace ("
+        f" if(deal_id = '103', timestamp '{closed_at}', closed_at) as closed_at) from truth.deals"
+    )
+    company.execute("drop view truth.deals")
+    company.execute("create table truth.deals as from told")
+    company.execute(
+        f"update staging.stg_amocrm__leads set closed_at = '{closed_at}' where record_id = '103'"
     )
     company.execute(
-        "create table raw_amocrm._pulls as"
-        " select 'leads' as resource, timestamp '2026-03-10 09:00:00' as observed_until_at"
+        "create table marts.rpt_owner_panel as"
+        " select"
+        "     'sold' as metric_id,"
+        "     'month' as period_type,"
+        "     cast(date_trunc('month', closed_at + interval 3 hour) as date) as period_start_date,"
+        "     amount as value"
+        " from truth.deals where outcome = 'won'"
+        " union all select 'sold', 'week', date '2026-01-26', 120.00"
     )
-    # Both sales fall into March: the 120 of February are misplaced, of 150 in all.
     judgement = judged(company, "sold")
     assert judgement.item_count == 2
-    assert scores(judgement) == ({"misplaced": 0.0}, {"misplaced": 0.8})
+    assert scores(judgement) == ({"misplaced": 0.0}, {"misplaced": misplaced})
 
 
 def test_money_owed_is_the_rest_and_not_the_bill(company):

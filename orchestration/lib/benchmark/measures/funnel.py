@@ -6,6 +6,9 @@ from orchestration.lib.benchmark.measures.needs import EVENTS, LEADS
 # Moscow has one offset; months of the demo company are Moscow's.
 _MONTH = "cast(date_trunc('month', {} + interval 3 hour) as date)"
 
+# Each morning's pull, at eight in Moscow, is the first to show what happened since the one before.
+_NEXT_PULL = "date_trunc('day', {} - interval 5 hour) + interval 29 hour"
+
 # Requests of the sales pipeline that came in months which ended over 90 days ago.
 _OLD_ENOUGH = "< (select date_trunc('month', now_at - interval 90 day) from truth.clock)::date"
 _WON_RATIO = f"""
@@ -276,23 +279,15 @@ MEASURES = (
         naive=Way(
             f"""
             select
-                {_MONTH.format("greatest(leads.created_at, pulls.first_upload_at)")},
-                sum(leads.price)
-            from staging.stg_amocrm__leads as leads
-            cross join (
-                select min(observed_until_at) as first_upload_at
-                from raw_amocrm._pulls
-                where resource = 'leads'
-            ) as pulls
-            where leads.status_id = '142' and not coalesce(leads.is_deleted, false)
+                {_MONTH.format(_NEXT_PULL.format("closed_at"))} as month_date,
+                sum(price)
+            from staging.stg_amocrm__leads
+            where status_id = '142' and not coalesce(is_deleted, false)
             group by all
             """,
-            {
-                **LEADS,
-                "raw_amocrm._pulls": ("resource", "observed_until_at"),
-            },
+            LEADS,
         ),
-        naive_title="a sale is dated by its first upload as paid",
+        naive_title="a sale is dated by the first daily upload that shows it paid",
         naive_source="orders of Yandex Metrica without finish_date_time [R6, R7]",
     ),
 )

@@ -492,15 +492,9 @@ MEASURES = (
                 "marts.dim_deals": ("deal_key", "deal_id"),
             },
         ),
-        naive=Way(
-            """
-            select record_id
-            from staging.stg_amocrm__leads
-            where status_id = '143' and loss_reason_id is null
-            """,
-            LEADS,
-        ),
-        naive_title="reason left empty",
+        # An empty reason is denied by nothing: what peers check finds none of these.
+        naive=None,
+        naive_title="",
         naive_source="coverage of the reason field is all that is checked [B4, B5]",
         builds="fct_deal_rejections.contradiction_status by attempts, talk time and documents",
     ),
@@ -547,19 +541,10 @@ MEASURES = (
             "select deal_id from marts.dim_deals where target_status = 'non_target'",
             {"marts.dim_deals": ("deal_id", "target_status")},
         ),
-        naive=Way(
-            """
-            select record_id
-            from staging.stg_amocrm__events as events
-            inner join staging.stg_amocrm__leads as leads on events.entity_id = leads.record_id
-            where events.event_type = 'lead_status_changed' and events.after_status_id = '143'
-            group by leads.record_id, leads.created_at
-            having min(events.created_at) < leads.created_at + interval 1 day
-            """.replace("select record_id", "select leads.record_id", 1),
-            _STAGING,
-        ),
-        naive_title="lost within a day",
-        naive_source="tags of target calls in place of criteria: Calltouch [K]",
+        naive=None,
+        naive_title="",
+        naive_source="target calls are told by tags somebody sets, and none are set here:"
+        " Calltouch [K]",
     ),
     Measure(
         truth_id="non_target",
