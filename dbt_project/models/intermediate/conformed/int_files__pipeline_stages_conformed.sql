@@ -61,6 +61,7 @@ moves as (
 logged_deals as (
 
     select
+        deals.deal_key,
         deals.source_account_id,
         deals.pipeline_id,
         deals.stage_id,
@@ -83,7 +84,7 @@ logged_deals as (
 
 ),
 
--- A stage is terminal by outcome only if every deal that rests in it says the same.
+-- A stage may be terminal by outcome only if every deal that rests in it says the same.
 resting_outcomes as (
 
     select
@@ -103,6 +104,43 @@ resting_outcomes as (
         logged_deals.source_account_id,
         logged_deals.resting_pipeline_id,
         logged_deals.resting_stage_id
+
+),
+
+-- Where the losers of a log stop, its winners may have passed: that stage is no end. One deal in
+-- ten is left to those who were reopened. Few stages are asked about, so few changes are read.
+passed_stages as (
+
+    select
+        resting_outcomes.source_account_id,
+        resting_outcomes.pipeline_id,
+        resting_outcomes.stage_id
+    from resting_outcomes
+    inner join {{ ref("int_files__stage_changes_conformed") }} as stage_changes
+        on
+            resting_outcomes.source_account_id = stage_changes.source_account_id
+            and resting_outcomes.pipeline_id = stage_changes.to_pipeline_id
+            and resting_outcomes.stage_id = stage_changes.to_stage_id
+    inner join logged_deals on stage_changes.deal_key = logged_deals.deal_key
+    left join declared
+        on
+            resting_outcomes.source_account_id = declared.source_account_id
+            and resting_outcomes.pipeline_id = declared.known_pipeline_id
+            and resting_outcomes.stage_id = declared.stage_id
+    where
+        resting_outcomes.stage_category in ('won', 'lost')
+        and declared.stage_category is null
+    group by
+        resting_outcomes.source_account_id,
+        resting_outcomes.pipeline_id,
+        resting_outcomes.stage_id
+    having
+        10 * count(distinct case
+            when
+                logged_deals.resting_stage_id <> resting_outcomes.stage_id
+                or logged_deals.resting_pipeline_id <> resting_outcomes.pipeline_id
+                then logged_deals.deal_key
+        end) > count(distinct logged_deals.deal_key)
 
 ),
 
@@ -259,10 +297,15 @@ categorised as (
         not stages.is_declared and stages.stage_id = 'created' as is_entry,
         coalesce(
             stages.declared_category,
-            resting_outcomes.stage_category,
             case
+                when
+                    resting_outcomes.stage_category <> 'open'
+                    and passed_stages.stage_id is null
+                    then resting_outcomes.stage_category
                 when not stages.is_declared and stages.stage_id in ('won', 'lost')
                     then stages.stage_id
+                -- some deals that rest in it are open, or end in another way
+                when resting_outcomes.stage_category is not null then 'open'
                 when not stages.is_declared and stages.stage_id = 'created' then 'open'
                 when accounts_with_outcomes.source_account_id is not null then 'open'
             end
@@ -273,6 +316,11 @@ categorised as (
             stages.source_account_id = resting_outcomes.source_account_id
             and stages.pipeline_id = resting_outcomes.pipeline_id
             and stages.stage_id = resting_outcomes.stage_id
+    left join passed_stages
+        on
+            stages.source_account_id = passed_stages.source_account_id
+            and stages.pipeline_id = passed_stages.pipeline_id
+            and stages.stage_id = passed_stages.stage_id
     left join accounts_with_outcomes
         on stages.source_account_id = accounts_with_outcomes.source_account_id
 
