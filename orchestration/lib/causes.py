@@ -46,6 +46,7 @@ EXIT_CODES: Mapping[str, int] = {
     "MetabaseQueryError": EXIT_FAILED,
     "MetabaseStateError": EXIT_FAILED,
     "MetabaseSyncError": EXIT_FAILED,
+    "NothingPublishedError": EXIT_FAILED,
     "RollbackError": EXIT_FAILED,
     # What Dagster makes of Ctrl+C.
     "DagsterExecutionInterruptedError": EXIT_INTERRUPTED,

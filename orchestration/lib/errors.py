@@ -27,6 +27,10 @@ class PublishError(OrchestrationError):
     """The built file did not pass the audit; yesterday's file keeps serving."""
 
 
+class NothingPublishedError(OrchestrationError):
+    """There is no published file yet to make a page or a dashboard of."""
+
+
 class RollbackError(OrchestrationError):
     """There is no earlier published file to point back to."""
 

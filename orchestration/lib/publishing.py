@@ -12,7 +12,7 @@ from ingest.config import Settings
 from ingest.warehouse import open_warehouse
 from orchestration.lib.dbt_manifest import read_manifest
 from orchestration.lib.environment import DASHBOARDS_DIR
-from orchestration.lib.errors import PostgresError, PublishError
+from orchestration.lib.errors import NothingPublishedError, PostgresError
 from orchestration.lib.progress import console, seconds_in_words, thousands
 from orchestration.lib.serving import PublishedFile, ServeFolder
 
@@ -169,7 +169,7 @@ def write_page(settings: Settings) -> Path:
         The page's path.
 
     Raises:
-        PublishError: Nothing is published yet.
+        NothingPublishedError: No refresh has published yet.
     """
     from orchestration.lib.page import render_page
 
@@ -178,7 +178,7 @@ def write_page(settings: Settings) -> Path:
     serve = ServeFolder(home.serve_dir)
     current = serve.state().current
     if current is None:
-        raise PublishError("Nothing is published yet; run `voronka refresh` first.")
+        raise NothingPublishedError("Nothing is published yet; run `voronka refresh` first.")
     home.page_file.parent.mkdir(parents=True, exist_ok=True)
     render_page(
         serve.path_of(current),

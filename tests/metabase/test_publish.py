@@ -6,7 +6,7 @@ import pytest
 from ingest.config import load_settings
 from ingest.errors import ConfigurationError
 from orchestration.lib.causes import EXIT_TESTS, Cause
-from orchestration.lib.errors import PublishError, RollbackError
+from orchestration.lib.errors import NothingPublishedError, RollbackError
 from orchestration.lib.metabase.errors import (
     MetabaseCardsError,
     MetabaseRefusedError,
@@ -267,7 +267,7 @@ def test_instance_that_is_starting_is_waited_for_and_the_person_told_once(compan
 def test_nothing_published_is_said_before_metabase_is_asked(tmp_path):
     with direct(FakeMetabase()) as fake:
         company = Company(tmp_path, fake)
-        with pytest.raises(PublishError, match="Nothing is published yet"):
+        with pytest.raises(NothingPublishedError, match="Nothing is published yet"):
             company.showing().publish()
         assert fake.requests == []
 

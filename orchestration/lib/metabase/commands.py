@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ingest.config import Settings
 from orchestration.lib.environment import DASHBOARDS_DIR, new_run_id
-from orchestration.lib.errors import PublishError
+from orchestration.lib.errors import NothingPublishedError
 from orchestration.lib.lock import refresh_lock
 from orchestration.lib.messages import say
 from orchestration.lib.metabase.desired import DesiredState
@@ -24,7 +24,7 @@ def wanted(settings: Settings) -> DesiredState:
     """Return what the dashboard files and the models want to stand in Metabase.
 
     Raises:
-        PublishError: Nothing is published: the currency and the zone come from the marts.
+        NothingPublishedError: Nothing is published: the currency and the zone come from the marts.
         CardError: A dashboard file is wrong.
     """
     from orchestration.lib.cards import read_dashboards
@@ -36,7 +36,7 @@ def wanted(settings: Settings) -> DesiredState:
     serve = ServeFolder(settings.home.serve_dir)
     current = serve.state().current
     if current is None:
-        raise PublishError("Nothing is published yet; run `voronka refresh` first.")
+        raise NothingPublishedError("Nothing is published yet; run `voronka refresh` first.")
     file = serve.path_of(current)
     dashboards = read_dashboards(DASHBOARDS_DIR)
     desired = desired_state(

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from ingest.config import Settings
-from orchestration.lib.errors import PublishError, RollbackError
+from orchestration.lib.errors import NothingPublishedError, RollbackError
 from orchestration.lib.metabase.apply import Applied, Applier
 from orchestration.lib.metabase.client import MetabaseClient
 from orchestration.lib.metabase.desired import DesiredCard, DesiredState
@@ -121,11 +121,11 @@ class Showing:
         """Return the build that is served.
 
         Raises:
-            PublishError: Nothing is published.
+            NothingPublishedError: Nothing is published.
         """
         current = self.serve.state().current
         if current is None:
-            raise PublishError("Nothing is published yet; run `voronka refresh` first.")
+            raise NothingPublishedError("Nothing is published yet; run `voronka refresh` first.")
         return current
 
     def look(self) -> tuple[Plan, Instance, MetabaseState, MetabaseClient | None]:

@@ -83,7 +83,7 @@ def test_rollback_without_a_published_file_says_so(tmp_path):
 
 def test_page_without_a_published_file_says_so(tmp_path):
     finished = voronka(tmp_path, "page")
-    assert finished.returncode == 4
+    assert finished.returncode == 1
     assert "Nothing is published yet" in finished.stderr
 
 
