@@ -38,6 +38,9 @@ _MEMORY = re.compile(r"[0-9]+(\.[0-9]+)?[MG]i?B")
 _ADDRESS = re.compile(r"[^\s/@:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
 _SECTION = "source"
 _ENVIRONMENT = "Environment Variables"
+_PREFIX = "VORONKA_"
+# Read by others than the settings: the command, dbt's profile, Dagster, the compose file.
+_NO_SETTINGS = frozenset({"home", "traceback", "memory_limit", "dagster_dir", "serve_folder"})
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
@@ -431,6 +434,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     origins["home"] = "environment VORONKA_HOME" if variables.get("VORONKA_HOME") else "default"
 
     values, sections = _read_file(home.config_file, origins)
+    _refuse_unknown_variables(variables)
     _lay_environment_over(values, variables, origins)
     _refuse_credentials_in_url(values.get("metabase_url"), origins)
     _refuse_password_in_url(values.get("postgres_url"), origins)
@@ -699,11 +703,24 @@ def _refuse_password_in_url(url: object, origins: Mapping[str, str]) -> None:
         )
 
 
+def _refuse_unknown_variables(variables: Mapping[str, str]) -> None:
+    known = set(Settings.model_fields) - {"home", "source_options"}
+    for variable in sorted(variables):
+        name = variable.removeprefix(_PREFIX).lower()
+        # The options of a source are looked at where they are read.
+        is_option = any(name.startswith(f"{source}_") for source in SOURCES)
+        if variable.startswith(_PREFIX) and not is_option and name not in known | _NO_SETTINGS:
+            settings = ", ".join(sorted(_PREFIX + one.upper() for one in known | {"home"}))
+            raise ConfigurationError(
+                f"unknown environment variable {variable}", action=f"Settings: {settings}"
+            )
+
+
 def _lay_environment_over(
     values: dict[str, Any], variables: Mapping[str, str], origins: dict[str, str]
 ) -> None:
     for name in Settings.model_fields:
-        variable = f"VORONKA_{name.upper()}"
+        variable = f"{_PREFIX}{name.upper()}"
         if name in {"home", "source_options"} or variable not in variables:
             continue
         text = variables[variable].strip()
@@ -742,7 +759,7 @@ def _source_options(
             for name in values:
                 origins[f"{_SECTION}.{source}.{label}.{name}"] = path.name
     for source, definition in SOURCES.items():
-        prefix = f"VORONKA_{source.upper()}_"
+        prefix = f"{_PREFIX}{source.upper()}_"
         named = {key: text for key, text in variables.items() if key.startswith(prefix)}
         if not named:
             continue

@@ -3,7 +3,7 @@
 The vendor's limit and the client's pace are both multiplied by PACE, everything else stays: pages,
 rows, threads, chunks, the warehouse. What the client does besides waiting for its turn takes as
 long as at 7 requests a second and has a PACE-th of the time to hide in, so a ratio of 1.2 here
-means less there: the ratio is printed for both. `VORONKA_TEST_PACE=1` takes the vendor's own pace,
+means less there: the ratio is printed for both. `TEST_PACE=1` takes the vendor's own pace,
 and half an hour.
 """
 
@@ -27,7 +27,7 @@ LEADS = 72_000
 EVENTS = 1_000_000
 MONTHS = 36
 VENDORS_RATE = 7
-PACE = int(os.environ.get("VORONKA_TEST_PACE", "10"))
+PACE = int(os.environ.get("TEST_PACE", "10"))
 MOST = 1.2
 PACE_UNDER_THE_LIMIT = 0.965
 # Of these kinds the source asks for; the rest of the events is calls.

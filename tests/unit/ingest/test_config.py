@@ -102,6 +102,21 @@ def test_an_unknown_source_option_in_the_environment_is_an_error(tmp_path: Path)
         load_settings({"VORONKA_HOME": str(tmp_path), "VORONKA_AMOCRM_ULR": "x"})
 
 
+@pytest.mark.parametrize("name", ["VORONKA_CURENCY", "VORONKA_AMOCRMURL", "VORONKA_SOURCE_OPTIONS"])
+def test_an_unknown_setting_in_the_environment_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        load_settings({"VORONKA_HOME": str(tmp_path), name: "USD"})
+    assert "VORONKA_CURRENCY" in str(caught.value)
+
+
+def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path) -> None:
+    others = ("TRACEBACK", "MEMORY_LIMIT", "DAGSTER_DIR", "SERVE_FOLDER")
+    settings = load_settings(
+        {"VORONKA_HOME": str(tmp_path), **{f"VORONKA_{name}": "1" for name in others}}
+    )
+    assert settings.home.root == tmp_path
+
+
 def test_times_become_naive_utc(tmp_path: Path) -> None:
     settings = load_settings(
         {"VORONKA_HOME": str(tmp_path), "VORONKA_KNOWN_AS_OF_AT": "2026-01-01T03:00:00+03:00"}
