@@ -80,7 +80,8 @@ def render_page(
         out: Where to write; replaced in one step, so a reader sees the old page or the new one.
         locale: The language shown first, "ru" or "en".
         generated_from: What the page says of its origin, all optional: company, demo, run_id,
-            refreshed_at (ISO, UTC), sources (names), time_zone (IANA), currency_code.
+            refreshed_at (ISO, UTC), sources (names), time_zone (IANA), currency_code,
+            has_metabase (whether there is one to look further in).
 
     Returns:
         What was written.

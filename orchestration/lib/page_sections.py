@@ -131,6 +131,7 @@ class Gathered:
             zone=ZoneInfo(str(zone or "UTC")),
             year=fresh.year if fresh is not None else None,
         )
+        self._has_metabase = bool(generated_from.get("has_metabase"))
         self._definitions = self._read_definitions()
 
     def _columns(self, table: str) -> set[str]:
@@ -298,6 +299,7 @@ class Gathered:
                 for key, kind in file.dashboard.filters.items()
                 if key in card.filters and (file.dashboard.name, key) in self._elsewhere
             ),
+            has_metabase=self._has_metabase,
         )
         used = [controls[key] for key in card.filters if key in controls]
         choices = list(itertools.product(*(control.options for control in used)))

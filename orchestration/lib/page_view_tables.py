@@ -89,7 +89,9 @@ def table_view(scribe: Scribe, card: TableCard, rows: Sequence[Row]) -> View:
     most = max(_MOST_DEALS if is_list else _MOST_ROWS, card.rows)
     table = _table(scribe, rows[:most], names, card.rows)
     if len(rows) > most:
-        key = "first_rows_and_choice" if scribe.elsewhere else "first_rows"
+        key = "first_rows"
+        if scribe.has_metabase:
+            key = "first_rows_and_choice" if scribe.elsewhere else "first_rows_in_metabase"
         choice = ", ".join(name.lower() for name in scribe.elsewhere)
         table = replace(table, cut=scribe.say(key, n=most, choice=choice))
     return View(kind="table", title=scribe.title(), table=table, facts=scribe.closing())

@@ -251,6 +251,7 @@ class Scribe:
         definition: What dim_metrics says of the card's metric.
         jumps: Finds the place of a card ("dashboard/card") and the choices for values passed.
         elsewhere: Names of the card's filters that the page does not offer.
+        has_metabase: Whether the company has a Metabase to send its readers to.
     """
 
     card: CardBase
@@ -258,6 +259,7 @@ class Scribe:
     definition: str | None = None
     jumps: Callable[[str, Mapping[str, str]], Jump | None] = lambda _target, _passed: None
     elsewhere: tuple[str, ...] = ()
+    has_metabase: bool = False
 
     @property
     def columns(self) -> Mapping[str, Column]:

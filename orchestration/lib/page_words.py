@@ -20,7 +20,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "how": ("How it is counted", "Как посчитано"),
     "numbers": ("The same in numbers", "То же в цифрах"),
     "more_rows": ("{n} more", "Ещё {n}"),
-    "first_rows": (
+    "first_rows": ("The first {n} rows.", "Показаны первые {n}."),
+    "first_rows_in_metabase": (
         "The first {n} rows; all of them are in Metabase.",
         "Показаны первые {n}; остальные — в Metabase.",
     ),

@@ -155,8 +155,7 @@ def test_both_languages_are_whole(page: Page) -> None:
                 assert card.title.ru in russian, card.key
                 assert card.title.en in english, card.key
     # Names of products, files and values to type are the same in every language.
-    allowed = {"amoCRM", "Google", "Telegram", "stage_map", "sales_plans", "open", "lost",
-               "Metabase"}  # fmt: skip
+    allowed = {"amoCRM", "Google", "Telegram", "stage_map", "sales_plans", "open", "lost"}
     assert set(re.findall(r"[A-Za-z][A-Za-z_]{3,}", russian)) <= allowed
     # What a company calls its stages, reasons and deals stays in its own language.
     from_data = "|".join(
@@ -357,6 +356,20 @@ def test_empty_tables_give_a_page_that_says_so(page: Page) -> None:
     assert len(summary.empty_cards) == summary.card_count
     assert "owner/headline" in summary.empty_cards
     assert "Полной недели данных ещё нет." in text_of(html, "ru")
+
+
+def test_rows_left_out_are_in_metabase_only_where_there_is_one(
+    companies: Callable[[str], Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "index.html"
+    said = {}
+    for has_metabase in (False, True):
+        origin = {"has_metabase": has_metabase}
+        render_page(companies("full"), DASHBOARDS, out, "ru", origin)
+        said[has_metabase] = text_of(out.read_text(encoding="utf-8"), "ru")
+    assert "Metabase" not in said[False]
+    assert re.search(r"Показаны первые \d+\.", said[False].replace(NO_BREAK, " "))
+    assert "остальные — в Metabase" in said[True].replace(NO_BREAK, " ")
 
 
 def test_statistics_stand_one_tap_deeper(page: Page) -> None:
