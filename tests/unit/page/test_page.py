@@ -372,6 +372,52 @@ def test_rows_left_out_are_in_metabase_only_where_there_is_one(
     assert "остальные — в Metabase" in said[True].replace(NO_BREAK, " ")
 
 
+def _dependence(path: Path) -> str:
+    return re.split(
+        "Продано за 180 дней",
+        _russian(path).split("Насколько продажи держатся на одном")[1],
+    )[0]
+
+
+def _russian(path: Path) -> str:
+    out = path.parent / "index.html"
+    render_page(path, DASHBOARDS, out, "ru", {})
+    return text_of(out.read_text(encoding="utf-8"), "ru").replace(NO_BREAK, " ")
+
+
+def test_company_without_sales_reps_depends_on_nobody(
+    companies: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(companies("full"), tmp_path / "nobody_serve.duckdb"))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update marts.dim_deals set sales_rep_key = null")
+    said = _dependence(path)
+    assert "Ни у одной продажи за 180 дней не указан продавец" in said
+    assert "Продавал" not in said
+    assert "Никто" not in said
+
+
+def test_sales_without_a_sales_rep_are_no_person(
+    companies: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(companies("full"), tmp_path / "half_serve.duckdb"))
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "update marts.dim_deals set deal_amount = 100, sales_rep_key = case "
+            "when cast(deal_id as int) % 5 = 0 then 'amocrm:900:rep0' end where outcome = 'won'"
+        )
+        shares = connection.execute(
+            "select count(sales_rep_key) / count(*), count(*) from marts.dim_deals "
+            "where outcome = 'won' and deal_kind not in ('service', 'test') "
+            "and closed_at >= timestamp '2026-11-21 20:40:00' - interval 180 day"
+        ).fetchone()
+    assert shares is not None
+    said = _dependence(path).replace(NARROW, " ")
+    assert "— это 100 % суммы продаж за 180 дней. Продавал 1 человек" in said
+    assert f"Не в счёт {round(100 - shares[0] * 100)}" in said
+    assert "Никто" not in said
+
+
 def test_statistics_stand_one_tap_deeper(page: Page) -> None:
     html, _ = page()
     start = html.index('id="ru-owner-came"')
