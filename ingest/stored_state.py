@@ -103,6 +103,25 @@ class StoredState:
             ).fetchall()
         return [row[0] for row in found]
 
+    def accounts_with(self, table: str, record_ids: Sequence[str]) -> set[str]:
+        """Return the accounts that ever stored one of these records.
+
+        Args:
+            table: The raw table.
+            record_ids: Ids that no two accounts share.
+        """
+        if not record_ids or not self._warehouse.exists():
+            return set()
+        with self._connection() as connection:
+            connection.register("wanted_ids", pa.table({"record_id": pa.array(record_ids)}))
+            found = connection.execute(
+                f"""
+                select distinct source_account_id from {self._committed(table)}
+                where record_id in (select record_id from wanted_ids)
+                """
+            ).fetchall()
+        return {row[0] for row in found}
+
     def coverage(
         self, resource: str, *, account_id: str, content_hash: str | None = None
     ) -> list[Window]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import dlt
 import pyarrow as pa
 
+from ingest.advertisers import stored_account_id
 from ingest.days import LocalDays
 from ingest.landing import land_pull, read_windows
 from ingest.privacy import Privacy, PrivacyRules
@@ -239,19 +240,41 @@ def _by_number(text: str) -> tuple[int, str]:
     return len(text), text
 
 
-def _advertiser(ref: SourceRef, settings: Settings, budget: ChunkBudget) -> _Advertiser:
+def _advertiser(
+    ref: SourceRef, settings: Settings, state: StoredState, budget: ChunkBudget
+) -> _Advertiser:
     shared = budget.shared.get("advertiser")
     if isinstance(shared, _Advertiser):
         return shared
     options = settings.options_of(ref, VkAdsSettings)
-    named = options.account_name or options.agency_client_name or options.agency_client_id
+
+    def name_of(account: SourceRef) -> str:
+        given = settings.options_of(account, VkAdsSettings)
+        named = given.account_name or given.agency_client_name or given.agency_client_id
+        return named or account.label
+
     advertiser = _Advertiser(
-        account_id=named or ref.label,
+        account_id=name_of(ref),
         options=options,
         client=VkAdsClient(ref, settings.home, options),
         privacy=Privacy(settings),
     )
     budget.shared["advertiser"] = advertiser
+    # The clock is agreed on before the lists are read: what changes while they are is not missed.
+    _ = advertiser.now
+    advertiser.account_id = stored_account_id(
+        ref,
+        settings,
+        state,
+        table=AD_PLANS,
+        record_ids=[_id_of(record) for record in advertiser.known_plans()],
+        name_of=name_of,
+    )
+    if options.account_name not in {None, advertiser.account_id}:
+        budget.warn(
+            f"{ref}: this advertiser is stored as {advertiser.account_id} and keeps that name;"
+            " take account_name out of the settings"
+        )
     return advertiser
 
 
@@ -264,7 +287,7 @@ def _read_plans(
 ) -> Iterator[Any]:
     if budget.is_done(AD_PLANS):
         return
-    advertiser = _advertiser(ref, settings, budget)
+    advertiser = _advertiser(ref, settings, state, budget)
     account_id = advertiser.account_id
     observed_until_at = advertiser.now
     records = advertiser.known_plans()
@@ -310,7 +333,7 @@ def _read_changes(
     """Yield what changed in a list since it was read last, and all of it once in some days."""
     if budget.is_done(table):
         return
-    advertiser = _advertiser(ref, settings, budget)
+    advertiser = _advertiser(ref, settings, state, budget)
     account_id, options, now = advertiser.account_id, advertiser.options, advertiser.now
     in_full = state.coverage(table, account_id=account_id, content_hash=_IN_FULL)
     covered = state.coverage(table, account_id=account_id)
@@ -358,7 +381,7 @@ def _read_changes(
 def _read_statistics(
     ref: SourceRef, settings: Settings, state: StoredState, budget: ChunkBudget
 ) -> Iterator[Any]:
-    advertiser = _advertiser(ref, settings, budget)
+    advertiser = _advertiser(ref, settings, state, budget)
     if advertiser.plan is None:
         advertiser.plan = _planned(advertiser, state)
     plan = advertiser.plan

@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 import dlt
 import pyarrow as pa
 
+from ingest.advertisers import stored_account_id
 from ingest.config import require_secret
 from ingest.days import LocalDays, months_before
 from ingest.errors import SourceContractError
@@ -188,13 +189,20 @@ class _Plan:
         return self.salt if was_read or window.end > self.fresh_from else ""
 
 
-def _advertiser(ref: SourceRef, settings: Settings, budget: ChunkBudget) -> _Advertiser:
+def _advertiser(
+    ref: SourceRef, settings: Settings, state: StoredState, budget: ChunkBudget
+) -> _Advertiser:
     shared = budget.shared.get("advertiser")
     if isinstance(shared, _Advertiser):
         return shared
     options = settings.options_of(ref, YandexDirectSettings)
+
+    def name_of(account: SourceRef) -> str:
+        named = settings.options_of(account, YandexDirectSettings).client_login
+        return named or account.label
+
     advertiser = _Advertiser(
-        account_id=options.client_login or ref.label,
+        account_id=name_of(ref),
         options=options,
         client=DirectClient(
             options, token=require_secret(settings.home, ref, "token"), account=str(ref)
@@ -202,7 +210,19 @@ def _advertiser(ref: SourceRef, settings: Settings, budget: ChunkBudget) -> _Adv
         privacy=Privacy(settings),
     )
     budget.shared["advertiser"] = advertiser
+    advertiser.account_id = stored_account_id(
+        ref,
+        settings,
+        state,
+        table=CAMPAIGNS,
+        record_ids=[_id_of(record) for record in advertiser.known_campaigns()],
+        name_of=name_of,
+    )
     return advertiser
+
+
+def _id_of(record: Mapping[str, Any]) -> str:
+    return str(record["Id"])
 
 
 def _read_campaigns(
@@ -210,7 +230,7 @@ def _read_campaigns(
 ) -> Iterator[Any]:
     if budget.is_done(CAMPAIGNS):
         return
-    advertiser = _advertiser(ref, settings, budget)
+    advertiser = _advertiser(ref, settings, state, budget)
     account_id = advertiser.account_id
     records = advertiser.known_campaigns()
     pull = Pull(
@@ -226,7 +246,7 @@ def _read_campaigns(
         [dict(record) for record in records],
         account_id=account_id,
         pull_id=pull.pull_id,
-        id_of=lambda record: str(record["Id"]),
+        id_of=_id_of,
         cursor_of=lambda _: None,
         privacy=advertiser.privacy.scrubber(_RULES),
     )
@@ -236,7 +256,7 @@ def _read_campaigns(
         gone = [record_id for record_id in stored if record_id not in seen]
         if gone:
             # Gone is only what two reads did not show: one of the vendor's machines may lag behind.
-            again = {str(item["Id"]) for item in advertiser.client.campaigns()}
+            again = {_id_of(item) for item in advertiser.client.campaigns()}
             gone = [record_id for record_id in gone if record_id not in again]
         return gone
 
@@ -253,7 +273,7 @@ def _read_report(
 ) -> Iterator[Any]:
     if budget.is_done(REPORT):
         return
-    advertiser = _advertiser(ref, settings, budget)
+    advertiser = _advertiser(ref, settings, state, budget)
     currency = advertiser.currency
     if advertiser.plan is None:
         advertiser.plan = _planned(advertiser, state)

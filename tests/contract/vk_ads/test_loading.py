@@ -146,6 +146,22 @@ def test_the_setting_says_whether_vat_is_inside(
     assert [row[2:5:2] for row in query(CURRENT)] == [("122.00", "true")]
 
 
+def test_an_advertiser_that_is_named_later_goes_on_under_its_first_name(
+    desk: Desk, environment: dict[str, str], refresh: Refresh, query: Query
+) -> None:
+    desk.show(spend(111, "2026-11-10", "100"))
+    refresh()
+    environment["VORONKA_VK_ADS_ACCOUNT_NAME"] = "roga-kopyta"
+    desk.show(spend(111, "2026-11-10", "100"), spend(112, "2026-11-19", "5"))
+    (warning,) = refresh().warnings
+    assert "stored as main and keeps that name" in warning
+    assert [row[:3] for row in query(CURRENT)] == [
+        ("2026-11-10", "111", "100.00"),
+        ("2026-11-19", "112", "5.00"),
+    ]
+    assert query("select distinct source_account_id from raw_vk_ads._pulls") == [("main",)]
+
+
 def test_at_most_200_ids_stand_in_a_request_and_lists_are_read_by_count(
     desk: Desk, refresh: Refresh, query: Query
 ) -> None:

@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 
 from ingest.chunks import LoadSummary
+from ingest.config import Settings, SourceRef
 from ingest.errors import (
     AuthenticationError,
+    ConfigurationError,
     IngestError,
     RateLimitError,
     SourceContractError,
     UnreachableError,
 )
 from ingest.http import RetryPolicy
+from ingest.loading import load_source
 from ingest.sources.yandex_direct.client import DirectClient
 from ingest.sources.yandex_direct.settings import YandexDirectSettings
 from tests.contract.yandex_direct.conftest import Query
@@ -75,6 +78,102 @@ def test_first_load_reads_all_days_once_and_keeps_vat_and_currency(
         ("111",),
         ("222",),
     ]
+
+
+def accounts_of(settings: Settings, **logins: str | None) -> Settings:
+    """Return the settings of some accounts, each with its login or none."""
+    common = {**settings.source_options["yandex_direct.main"]}
+    common.pop("client_login")
+    refs = tuple(SourceRef("yandex_direct", label) for label in logins)
+    named = {
+        SourceRef("yandex_direct", label): {**common, **({"client_login": login} if login else {})}
+        for label, login in logins.items()
+    }
+    bare = settings.model_copy(update={"source_options": {}})
+    return bare.with_source_options(refs, named, origin="test")
+
+
+def live_money(query: Query) -> list[tuple[Any, ...]]:
+    return query(
+        """
+        select source_account_id, sum(cost::decimal(18, 2))::varchar from (
+            from raw_yandex_direct.campaign_daily_report
+            qualify row_number() over (
+                partition by source_account_id, record_id order by pull_id desc
+            ) = 1 and not is_deleted
+        ) group by 1 order by 1
+        """
+    )
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "roga-kopyta"), ("roga-kopyta", None)])
+def test_advertiser_whose_login_is_set_later_goes_on_under_its_first_name(
+    server: DirectServer,
+    settings: Settings,
+    query: Query,
+    before: str | None,
+    after: str | None,
+) -> None:
+    server.spend = {("2026-11-10", 111): ("10", "1", "100.00")}
+    ref = SourceRef("yandex_direct")
+    load_source(ref, accounts_of(settings, main=before))
+    server.spend[("2026-11-19", 222)] = ("10", "1", "5.00")
+    load_source(ref, accounts_of(settings, main=after))
+    assert live_money(query) == [(before or "main", "105.00")]
+    accounts = "select distinct source_account_id from raw_yandex_direct._pulls"
+    assert query(accounts) == [(before or "main",)]
+
+
+def test_account_under_another_label_goes_on_under_its_first_name(
+    server: DirectServer, settings: Settings, query: Query
+) -> None:
+    server.spend = {("2026-11-10", 111): ("10", "1", "100.00")}
+    load_source(SourceRef("yandex_direct"), accounts_of(settings, main=None))
+    moved = accounts_of(settings, shop=None)
+    load_source(moved.sources[0], moved)
+    assert live_money(query) == [("main", "100.00")]
+
+
+def test_clients_of_an_agency_are_stored_apart(
+    server: DirectServer, settings: Settings, query: Query
+) -> None:
+    server.spend = {("2026-11-10", 111): ("10", "1", "100.00")}
+    both = accounts_of(settings, main="roga", second="kopyta")
+    load_source(both.sources[0], both)
+    server.campaigns = [{**server.campaigns[0], "Id": 333, "Name": "Копыта"}]
+    server.spend = {("2026-11-10", 333): ("10", "1", "40.00")}
+    load_source(both.sources[1], both)
+    assert live_money(query) == [("kopyta", "40.00"), ("roga", "100.00")]
+    # The label is given to the other client: what the first one cost stays.
+    moved = accounts_of(settings, main="kopyta")
+    load_source(moved.sources[0], moved)
+    assert live_money(query) == [("kopyta", "40.00"), ("roga", "100.00")]
+
+
+def test_two_accounts_that_read_one_advertiser_are_refused(
+    server: DirectServer, settings: Settings, query: Query
+) -> None:
+    server.spend = {("2026-11-10", 111): ("10", "1", "100.00")}
+    # The second account has no token of its own, so the first one's is used.
+    both = accounts_of(settings, main=None, second=None)
+    load_source(both.sources[0], both)
+    with pytest.raises(ConfigurationError, match="same advertiser as yandex_direct: its money"):
+        load_source(both.sources[1], both)
+    assert live_money(query) == [("main", "100.00")]
+
+
+def test_advertiser_that_is_stored_twice_is_refused(
+    server: DirectServer, settings: Settings, query: Query
+) -> None:
+    server.spend = {("2026-11-10", 111): ("10", "1", "100.00")}
+    one = accounts_of(settings, main=None)
+    load_source(one.sources[0], one)
+    query(
+        "insert into raw_yandex_direct.campaigns"
+        " select * replace ('roga-kopyta' as source_account_id) from raw_yandex_direct.campaigns"
+    )
+    with pytest.raises(ConfigurationError, match=r"several names \(main, roga-kopyta\)"):
+        load_source(one.sources[0], one)
 
 
 def test_requests_name_advertiser_and_ask_for_plain_money(
