@@ -13,14 +13,14 @@ import pyarrow as pa
 
 from ingest.records import PULL_SCHEMA, PULLS_TABLE, Pull
 from ingest.warehouse import open_warehouse
-from ingest.windows import Window, merge_windows
+from ingest.windows import Window, merge_windows, without
 
 _OPENING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class _Overview:
-    """What one account has stored: tables with rows, and the windows of complete pulls."""
+    """What one account has stored: tables with rows; windows of complete pulls, oldest first."""
 
     tables: frozenset[str] = frozenset()
     windows: Sequence[tuple[str, datetime, datetime, str | None]] = ()
@@ -130,13 +130,19 @@ class StoredState:
         Args:
             resource: The resource's name.
             account_id: The source account.
-            content_hash: Only pulls that asked the same question; None takes all.
+            content_hash: Only pulls that asked the same question, and only the time that no later
+                pull read with another one; None takes all.
         """
-        return merge_windows(
-            Window(start, end)
-            for name, start, end, question in self._overview(account_id).windows
-            if name == resource and content_hash in {None, question}
-        )
+        covered: list[Window] = []
+        for name, start, end, question in self._overview(account_id).windows:
+            if name != resource:
+                continue
+            if content_hash in {None, question}:
+                covered.append(Window(start, end))
+            elif question is not None:
+                # Its answers are the newest now: who goes back to the first question asks anew.
+                covered = without(covered, Window(start, end))
+        return merge_windows(covered)
 
     def last_pull(self, resource: str, *, account_id: str) -> Pull | None:
         """Return the newest complete pull of a resource, or None.
@@ -237,6 +243,7 @@ class StoredState:
                 select resource, window_start_at, window_end_at, content_hash
                 from {self._committed(PULLS_TABLE)} as pulls
                 where source_account_id = ? and is_complete and window_start_at < window_end_at
+                order by finished_at, pull_id
                 """,
                 [account_id],
             ).fetchall()

@@ -28,6 +28,21 @@ def merge_windows(windows: Iterable[Window]) -> list[Window]:
     return merged
 
 
+def without(windows: Iterable[Window], removed: Window) -> list[Window]:
+    """Return what is left of windows when a time is taken out of them.
+
+    Args:
+        windows: In any order.
+        removed: The time to take out.
+    """
+    left = []
+    for window in windows:
+        before = Window(window.start, min(window.end, removed.start))
+        after = Window(max(window.start, removed.end), window.end)
+        left += [piece for piece in (before, after) if piece.start < piece.end]
+    return left
+
+
 def missing_windows(
     wanted: Window,
     covered: Sequence[Window],

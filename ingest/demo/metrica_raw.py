@@ -38,6 +38,7 @@ class MetricaRaw:
             now: The simulated moment.
             since: The first day that is read.
         """
+        self._question = settings.personal_data
         self._privacy = Privacy(settings)
         self._prepared = Preparation(self._privacy)
         self._now = now
@@ -64,6 +65,7 @@ class MetricaRaw:
                 window_start_at=_midnight(self._since, zone) if is_window else None,
                 window_end_at=closed if is_window else None,
                 observed_until_at=closed,
+                content_hash=self._question if is_window else None,
             )
 
     def visits(self, tables: CompanyTables, pull_id: str) -> Iterator[pa.Table]:

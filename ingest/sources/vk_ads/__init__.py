@@ -192,6 +192,12 @@ class _Advertiser:
         return [row for page in self.client.pages(AD_PLANS) for row in page]
 
     @property
+    def question(self) -> str:
+        """Return what is stored beside every amount: another answer changes all days."""
+        vat = "gross" if self.options.includes_vat else "net"
+        return f"{vat} {self.options.currency_code}"
+
+    @property
     def now(self) -> dt.datetime:
         if self.agreed_at is None:
             self.agreed_at = self.client.agree_on_clock() or self.started_at
@@ -447,6 +453,7 @@ def _read_days(
         read,
         account_id=account_id,
         observed_until_at=advertiser.now,
+        content_hash=advertiser.question,
         parallel=_PARALLEL_WINDOWS,
         done_before=len(plan.done),
     )
@@ -461,7 +468,8 @@ def _planned(advertiser: _Advertiser, state: StoredState) -> _Plan:
     start = max(options.start_date or earliest, earliest)
     wanted = Window(_DAYS.midnight(min(start, today)), _DAYS.midnight(today + _DAY))
     settled = _DAYS.settled(
-        state.coverage(STATISTICS, account_id=account_id), unsettled_days=options.reread_days + 1
+        state.coverage(STATISTICS, account_id=account_id, content_hash=advertiser.question),
+        unsettled_days=options.reread_days + 1,
     )
     last_note = state.last_pull(REFUSED, account_id=account_id)
     noted = (last_note.content_hash or "") if last_note is not None else ""

@@ -135,6 +135,8 @@ class _Counters:
 
     options: YandexMetricaSettings
     privacy: Privacy
+    # How personal data land: another rule makes the days that were read before unread.
+    question: str
     counters: list[_Counter]
     started_at: dt.datetime = field(default_factory=utc_now)
     done: int = 0
@@ -163,6 +165,7 @@ def _counters(ref: SourceRef, settings: Settings, budget: ChunkBudget) -> _Count
     counters = _Counters(
         options,
         Privacy(settings),
+        settings.personal_data,
         [
             _Counter(
                 number,
@@ -243,7 +246,7 @@ def _read_visits(
     for counter in counters.counters:
         if not counter.is_planned:
             counter.client.free_own_logs()
-            _plan(counter, counters.options, state)
+            _plan(counter, counters, state)
     total = counters.done + sum(len(counter.windows) for counter in counters.counters)
     budget.report(VISITS, counters.done, total)
     # One log after another: Metrica makes those of a counter in turn, and more of them at once only
@@ -263,6 +266,7 @@ def _read_visits(
                 window_start_at=window.start,
                 window_end_at=window.end,
                 observed_until_at=counter.closed_until,
+                content_hash=counters.question,
             )
             before = budget.rows
             batches = _window_batches(counter, window, pull.pull_id, state, prepared)
@@ -275,8 +279,9 @@ def _read_visits(
     budget.finish(VISITS)
 
 
-def _plan(counter: _Counter, options: YandexMetricaSettings, state: StoredState) -> None:
+def _plan(counter: _Counter, counters: _Counters, state: StoredState) -> None:
     """Find the days to read: never read, or not complete when they were last read."""
+    options = counters.options
     earliest = months_before(counter.today, _HISTORY_MONTHS)
     made = _created(counter)
     start = max(options.start_date or earliest, earliest, made or earliest)
@@ -285,7 +290,8 @@ def _plan(counter: _Counter, options: YandexMetricaSettings, state: StoredState)
     if start >= counter.today:
         return
     wanted = Window(counter.days.midnight(start), counter.closed_until)
-    settled = counter.days.settled(counter.covered, unsettled_days=options.reread_days)
+    answered = state.coverage(VISITS, account_id=counter.account_id, content_hash=counters.question)
+    settled = counter.days.settled(answered, unsettled_days=options.reread_days)
     gaps = missing_windows(wanted, settled, overlap=dt.timedelta(0))
     counter.windows = counter.days.pieces(gaps, days=options.days_per_request)
 

@@ -146,6 +146,37 @@ def test_the_setting_says_whether_vat_is_inside(
     assert [row[2:5:2] for row in query(CURRENT)] == [("122.00", "true")]
 
 
+def test_a_flag_that_is_corrected_reaches_all_days_that_vk_still_tells(
+    desk: Desk, environment: dict[str, str], refresh: Refresh, query: Query
+) -> None:
+    desk.show(spend(111, "2026-10-26", "100"), spend(111, "2026-11-19", "5"))
+    refresh()
+    for value in ("true", "false", "true"):
+        environment["VORONKA_VK_ADS_INCLUDES_VAT"] = value
+        refresh()
+        assert [row[4] for row in query(CURRENT)] == [value, value]
+    environment["VORONKA_VK_ADS_CURRENCY_CODE"] = "KZT"
+    refresh()
+    assert [row[4:] for row in query(CURRENT)] == [("true", "KZT")] * 2
+    desk.calls.clear()
+    assert refresh().rows_stored == 0
+    assert spans(desk) == [("2026-11-13", "2026-11-20")]
+
+
+def test_a_corrected_flag_reaches_a_refused_plan_when_it_is_known(
+    desk: Desk, environment: dict[str, str], refresh: Refresh, query: Query
+) -> None:
+    desk.show(spend(111, "2026-10-26", "1.00"), spend(112, "2026-10-26", "2.00"))
+    refresh()
+    desk.change(poisoned_ids=(112,))
+    environment["VORONKA_VK_ADS_INCLUDES_VAT"] = "true"
+    assert "112" in refresh().warnings[0]
+    assert [row[1:5:3] for row in query(CURRENT)] == [("111", "true"), ("112", "false")]
+    desk.change(poisoned_ids=())
+    assert refresh().warnings == ()
+    assert [row[1:5:3] for row in query(CURRENT)] == [("111", "true"), ("112", "true")]
+
+
 def test_an_advertiser_that_is_named_later_goes_on_under_its_first_name(
     desk: Desk, environment: dict[str, str], refresh: Refresh, query: Query
 ) -> None:

@@ -237,6 +237,29 @@ def test_personal_data_stays_where_the_owner_says_so(
     assert query("select start_url from raw_yandex_metrica.visits") == [(url,)]
 
 
+def test_personal_data_that_was_kept_leaves_all_days_once_it_must_not_be(
+    metrica: Metrica, refresh: Refresh, query: Query, tmp_path: Path
+) -> None:
+    phone = "89161234567"
+    days = ("2026-10-05", "2026-11-19")
+    metrica.serve(
+        [
+            visit(number, f"{day}T10:00:00", start_url=f"https://shop.example/?tel={phone}")
+            for number, day in enumerate(days, start=1)
+        ]
+    )
+    settings = tmp_path / "voronka.toml"
+    for value, shown in (("keep", 2), ("hash", 0), ("keep", 2), ("hash", 0)):
+        settings.write_text(f'personal_data = "{value}"\n', encoding="utf-8")
+        refresh()
+        urls = [url for (url,) in query(CURRENT.replace("record_id, page_views", "start_url"))]
+        assert len(urls) == 2
+        assert sum(phone in url for url in urls) == shown
+    metrica.calls.clear()
+    assert refresh().rows_stored == 0
+    assert metrica.ordered() == [("2026-11-17", "2026-11-19")]
+
+
 def test_refused_credentials_say_what_to_do_and_load_nothing(
     metrica: Metrica, refresh: Refresh, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:

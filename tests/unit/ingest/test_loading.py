@@ -31,7 +31,7 @@ from ingest.records import (
 )
 from ingest.stored_state import StoredState
 from ingest.warehouse import RAW_TABLES, ensure_raw_tables, open_warehouse
-from ingest.windows import Window, merge_windows, missing_windows
+from ingest.windows import Window, merge_windows, missing_windows, without
 
 START = from_unix(1_767_225_600)
 DAYS = st.integers(0, 400)
@@ -56,6 +56,18 @@ def test_missing_and_covered_windows_are_the_whole_time(
     assert all(timedelta(0) < gap.end - gap.start <= timedelta(days=longest) for gap in gaps)
     assert gaps == sorted(gaps, reverse=True)
     assert all(a.start >= b.end for a, b in pairwise(gaps))
+
+
+@given(st.lists(st.tuples(DAYS, DAYS)), DAYS, DAYS)
+def test_what_is_left_of_windows_and_what_was_taken_out_are_all_their_time(
+    given_days: list[tuple[int, int]], start: int, end: int
+) -> None:
+    windows = [Window(day(min(pair)), day(max(pair) + 1)) for pair in given_days]
+    removed = Window(day(min(start, end)), day(max(start, end) + 1))
+    left = without(windows, removed)
+    assert all(piece.start < piece.end for piece in left)
+    assert all(piece.end <= removed.start or removed.end <= piece.start for piece in left)
+    assert merge_windows([*left, removed]) == merge_windows([*windows, removed])
 
 
 def test_only_the_newest_covered_time_is_read_again() -> None:
