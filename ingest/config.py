@@ -36,6 +36,9 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _MEMORY = re.compile(r"[0-9]+(\.[0-9]+)?[MG]i?B")
 _ADDRESS = re.compile(r"[^\s/@:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?")
+# The path of the home goes into SQL texts, addresses of files and templates of DuckDB, dlt, dbt and
+# SQLAlchemy, where these mean something else.
+_UNUSABLE_IN_PATHS = re.compile(r"['%#?{}\x00-\x1f]")
 _SECTION = "source"
 _ENVIRONMENT = "Environment Variables"
 _PREFIX = "VORONKA_"
@@ -426,12 +429,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         environ: Variables to read instead of the process's own.
 
     Raises:
-        ConfigurationError: A file does not parse, a key is unknown or a value does not fit.
+        ConfigurationError: A file does not parse, a key is unknown, a value does not fit, or the
+            home's path cannot be used.
     """
     variables = os.environ if environ is None else environ
     origins: dict[str, str] = {}
     home = Home(Path(variables.get("VORONKA_HOME") or _REPOSITORY / "var").expanduser().absolute())
     origins["home"] = "environment VORONKA_HOME" if variables.get("VORONKA_HOME") else "default"
+    _refuse_unusable_path(home.root)
 
     values, sections = _read_file(home.config_file, origins)
     _refuse_unknown_variables(variables)
@@ -682,6 +687,15 @@ def _read_file(path: Path, origins: dict[str, str]) -> tuple[dict[str, Any], dic
     if not isinstance(sections, dict):
         raise ConfigurationError(f"{_SECTION} in {path} must be a section per source and account")
     return document, sections
+
+
+def _refuse_unusable_path(root: Path) -> None:
+    found = _UNUSABLE_IN_PATHS.search(str(root))
+    if found is not None:
+        raise ConfigurationError(
+            f"the path of the home folder {str(root)!r} has {found[0]!r} in it",
+            action="Set VORONKA_HOME to a path without any of ' % # ? { }",
+        )
 
 
 def _refuse_credentials_in_url(url: object, origins: Mapping[str, str]) -> None:

@@ -72,8 +72,7 @@ class Cause:
         elif self.is_known:
             self.text = message
         else:
-            first_line = message.strip().splitlines()[:1]
-            self.text = f"{class_name}: {first_line[0][:400] if first_line else 'no message'}"
+            self.text = f"{class_name}: {_in_one_line(message)}"
 
     @property
     def is_interrupt(self) -> bool:
@@ -94,6 +93,13 @@ class Cause:
         if type(inner).__name__ not in EXIT_CODES:
             inner = error
         return cls(type(inner).__name__, str(inner))
+
+
+def _in_one_line(message: str) -> str:
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    # A first line that ends with a colon announces the reason, which stands below it.
+    shown = lines if lines and lines[0].endswith(":") else lines[:1]
+    return " ".join(shown)[:400] or "no message"
 
 
 def causes_of(events: "Iterable[DagsterEvent]") -> list[Cause]:

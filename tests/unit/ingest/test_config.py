@@ -47,6 +47,23 @@ def test_defaults_need_nothing(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("character", ["'", "%", "#", "?", "{", "}", "\n"])
+def test_a_home_whose_path_no_tool_reads_is_refused_with_the_character(
+    tmp_path: Path, character: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings({"VORONKA_HOME": str(tmp_path / f"my{character}company" / "home")})
+    text = str(caught.value)
+    assert f"has {character!r} in it" in text
+    assert "Set VORONKA_HOME" in text
+    assert "\n" not in text
+
+
+def test_a_home_with_blanks_dots_and_letters_of_any_alphabet_is_taken(tmp_path: Path) -> None:
+    home = tmp_path / "Моя фирма, №1 (2026).home"
+    assert load_settings({"VORONKA_HOME": str(home)}).home.root == home
+
+
 def test_the_environment_wins_over_the_file_and_says_so(tmp_path: Path) -> None:
     environment = write(tmp_path, FILE)
     more = {

@@ -16,6 +16,13 @@ from orchestration.lib.errors import DbtBuildError, LockHeldError
         (LockHeldError("held by process 7"), 5, "held by process 7"),
         (DbtBuildError("test a failed\n  1 | 2"), 4, "test a failed\n  1 | 2"),
         (RuntimeError("first\nsecond"), 1, "RuntimeError: first"),
+        (
+            RuntimeError("step load failed with exception:\n\n<class 'X'>\n  no such table\n"),
+            1,
+            "RuntimeError: step load failed with exception: <class 'X'> no such table",
+        ),
+        (RuntimeError("nothing follows:"), 1, "RuntimeError: nothing follows:"),
+        (RuntimeError(""), 1, "RuntimeError: no message"),
     ],
 )
 def test_error_becomes_its_line_and_exit_code(error, code, text):
