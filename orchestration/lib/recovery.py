@@ -98,7 +98,8 @@ def tidy_home(home: Home) -> list[str]:
     """
     done = [text for text in [end_orphan(home)] if text]
     done += ServeFolder(home.serve_dir).repair()
-    for path in home.page_file.parent.glob("*.tmp"):
+    # As `tempfile` names what becomes the page in one step.
+    for path in home.page_file.parent.glob(f".{home.page_file.name}.????????"):
         path.unlink()
         done.append(f"removed {path.name}")
     logs = sorted(home.logs_dir.glob("refresh_*.log"), key=lambda path: path.stat().st_mtime)

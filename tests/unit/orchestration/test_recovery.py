@@ -1,9 +1,12 @@
 import subprocess
+from pathlib import Path
 
+import pytest
 from dagster import DagsterInstance, DagsterRunStatus, job, op
 
 from ingest.config import Home
 from orchestration.lib.environment import COMMAND_TAG
+from orchestration.lib.page import _write
 from orchestration.lib.recovery import (
     end_orphan,
     fail_dead_runs,
@@ -76,3 +79,24 @@ def test_old_logs_are_removed_and_the_newest_stay(tmp_path):
         (home.logs_dir / f"refresh_{number:02d}.log").touch()
     tidy_home(home)
     assert len(list(home.logs_dir.glob("refresh_*.log"))) == 30
+
+
+def test_half_a_page_that_a_killed_run_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    home = Home(tmp_path)
+    kept = {"index.html", ".htaccess", "logo.tmp"}
+    home.page_file.parent.mkdir()
+    for name in kept:
+        (home.page_file.parent / name).write_text("content")
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    # A kill leaves no time for the tidying of an exception.
+    monkeypatch.setattr(Path, "replace", killed)
+    monkeypatch.setattr(Path, "unlink", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _write(home.page_file, "half a page")
+    monkeypatch.undo()
+    (left,) = {path.name for path in home.page_file.parent.iterdir()} - kept
+    assert tidy_home(home) == [f"removed {left}"]
+    assert {path.name for path in home.page_file.parent.iterdir()} == kept
