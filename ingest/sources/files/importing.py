@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest.privacy import Privacy, is_phone
+from ingest.records import utc_now
 from ingest.sources.files.mapping import Folder, TableEntry, shown_name, zone_named
 from ingest.sources.files.schema import (
     ACCOUNT_SCHEMA,
@@ -71,6 +73,7 @@ class ImportOptions:
         privacy: Hashes personal values.
         keeps_names: Whether names of sales reps land.
         fingerprint: Of the privacy key and mode: a change makes the same file land anew.
+        imported_at: Now, as naive UTC: what a file tells of later times has not happened.
     """
 
     max_unpacked_bytes: int
@@ -78,6 +81,7 @@ class ImportOptions:
     default_zone: str = "UTC"
     keeps_names: bool = False
     fingerprint: str = ""
+    imported_at: datetime = field(default_factory=utc_now)
 
 
 @dataclass(slots=True)
@@ -337,21 +341,53 @@ class _FolderImport:
         return rows.filter(pa.array(~leaves)) if leaves.any() else rows
 
     def _observed_until(self) -> str | None:
-        stated = self._folder.mapping.observed_until
-        newest = ""
+        """Return the newest event up to now, or what the mapping states; one slip would move it."""
+        now = time_text(self._options.imported_at)
+        newest, has_later = "", False
+        later = Findings()
         for name, rows in self._tables.items():
             for column in NEUTRAL_TABLES[name].columns.values():
                 if column.is_event and rows.num_rows:
-                    latest = pc.max(rows[column.name]).as_py()
-                    if latest is not None and column.kind == "date":
-                        latest = time_text(parse_iso_time(latest, self._zone))
+                    moments = self._moments(rows, column)
+                    is_later = pc.fill_null(pc.greater(moments, pa.scalar(now)), False)
+                    has_later |= self._note_later(column, rows, is_later, later)
+                    latest = pc.max(moments.filter(pc.invert(is_later))).as_py()
                     newest = max(newest, latest or "")
+        for finding in later.listed():
+            self._remark(str(finding))
+        stated = self._folder.mapping.observed_until
         if stated is None:
-            return newest or None
+            return newest or (now if has_later else None)
         until = time_text(parse_iso_time(stated, self._zone))
+        if until > now:
+            self._remark(f"observed_until {until} UTC has not come; {now} UTC is taken instead")
+            return now
         if newest > until:
             self._remark(f"events up to {newest} UTC lie after observed_until {until} UTC")
         return until
+
+    def _moments(self, rows: pa.Table, column: Column) -> Any:
+        """Return an event column as UTC times; a date is the midnight it begins with."""
+        values = rows[column.name].combine_chunks()
+        if column.kind != "date":
+            return values
+        return map_distinct(values, lambda day: time_text(parse_iso_time(day, self._zone)))
+
+    def _note_later(self, column: Column, rows: pa.Table, is_later: Any, later: Findings) -> bool:
+        """Note the events after the import with their places; say whether there is one."""
+        found = rows.select([column.name, _LINE, _ENTRY]).filter(is_later)
+        for value, line, number in zip(
+            *(found[name].to_pylist() for name in found.column_names), strict=True
+        ):
+            entry = self._folder.entries[number]
+            later.add(
+                _file_name(self._folder, entry),
+                "after the moment of import, so it does not move the present",
+                line=line,
+                column=(entry.columns or {}).get(column.name, column.name),
+                value=value,
+            )
+        return found.num_rows > 0
 
     def _landed(self, table: NeutralTable, rows: pa.Table) -> pa.Table:
         count = rows.num_rows

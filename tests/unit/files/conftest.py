@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ class FilesFolder:
         self.path = path
         self.home = home
         self.limit = MAX_UNPACKED_BYTES
+        self.imported_at = dt.datetime.fromisoformat("2027-06-01T12:00:00")
         self.environment: dict[str, str] = {}
         self.mapping(HEAD)
 
@@ -44,6 +46,7 @@ class FilesFolder:
                 self.limit,
                 Privacy(settings),
                 keeps_names=settings.sales_rep_names == "keep",
+                imported_at=self.imported_at,
             )
             imported = import_folder(folder, options, findings)
         return imported, [str(finding) for finding in findings.listed()]

@@ -212,6 +212,46 @@ def test_observed_until_of_the_mapping_wins(folder: FilesFolder) -> None:
     assert account["time_zone"] == "Europe/Moscow"
 
 
+def test_events_after_the_import_are_named_and_do_not_move_the_present(
+    folder: FilesFolder,
+) -> None:
+    folder.imported_at = dt.datetime.fromisoformat("2026-03-10T09:00:00")
+    folder.mapping(
+        f"{HEAD}tables:\n"
+        "  - {table: payments, file: p.csv, columns: {payment_id: N, paid_at: Paid,"
+        " payment_amount: Sum}}\n"
+    )
+    folder.write("deals.csv", "deal_id,created_at\n1,2026-03-08\n2,2026-03-10T08:59:59Z\n")
+    folder.write("p.csv", "N,Paid,Sum\n1,2026-03-09,5\n2,2026-05-29,5\n3,2026-03-10 12:00:01,5\n")
+    folder.write("ad_spend.csv", "spend_date,platform,spend_amount\n2026-03-11,vk,5\n")
+    imported = folder.imported()
+    assert imported.observed_until == "2026-03-10 08:59:59"
+    (account,) = imported.tables["source_accounts"].to_pylist()
+    assert account["observed_until"] == "2026-03-10 08:59:59"
+    assert imported.tables["payments"].num_rows == 3
+    reason = "after the moment of import, so it does not move the present"
+    assert imported.remarks == [
+        f"tables/mapping.yaml: p.csv:3 [Paid]: {reason} (2 rows) (value '2026-05-28 21:00:00')",
+        f"tables/mapping.yaml: p.csv:4 [Paid]: {reason} (2 rows) (value '2026-03-10 09:00:01')",
+        f"tables/mapping.yaml: ad_spend.csv:2 [spend_date]: {reason} (value '2026-03-11')",
+    ]
+
+
+def test_folder_of_later_events_alone_is_observed_until_the_import(folder: FilesFolder) -> None:
+    folder.imported_at = dt.datetime.fromisoformat("2026-03-10T09:00:00")
+    folder.write("deals.csv", "deal_id,created_at\n1,2062-01-05\n")
+    assert folder.imported().observed_until == "2026-03-10 09:00:00"
+
+
+def test_observed_until_of_the_mapping_is_not_after_the_import(folder: FilesFolder) -> None:
+    folder.imported_at = dt.datetime.fromisoformat("2026-03-10T09:00:00")
+    folder.mapping(f"{HEAD}observed_until: 2026-12-31\n")
+    folder.write("deals.csv", "deal_id,created_at\n1,2026-03-08\n")
+    imported = folder.imported()
+    assert imported.observed_until == "2026-03-10 09:00:00"
+    assert any("observed_until 2026-12-30 21:00:00 UTC" in remark for remark in imported.remarks)
+
+
 def test_phones_and_mails_are_hashed_and_names_left_out(folder: FilesFolder) -> None:
     folder.write(
         "persons.csv",
