@@ -49,6 +49,9 @@ def _needed(*names: str) -> list[Column]:
     return [Column(name, required=True) for name in names]
 
 
+PLANNED_METRICS = ("came", "bought", "sold", "paid", "acquisition_cost", "earned")
+"""What the owner's panel compares with a plan; a plan of anything else would never be seen."""
+
 _STAGE_OWNER = _texts("source_system", "source_account_id", "pipeline_id")
 
 _TABLES = (
@@ -270,11 +273,11 @@ _TABLES = (
         [
             Column("period_type", required=True, allowed=("week", "month", "quarter", "year")),
             Column("period_start_date", "date", required=True),
-            *_needed("metric_id"),
+            Column("metric_id", required=True, allowed=PLANNED_METRICS),
             Column("plan_value", "money", required=True),
         ],
         ("period_type", "period_start_date", "metric_id"),
-        "month,2026-11-01,sold_amount,3000000",
+        "month,2026-11-01,sold,3000000",
     ),
     _table(
         "hypotheses",
@@ -287,7 +290,7 @@ _TABLES = (
             Column("ended_date", "date"),
         ],
         ("hypothesis_id",),
-        "call_in_15,Call every form within 15 minutes,win_ratio,up,2026-10-01,",
+        "call_in_15,Call every form within 15 minutes,win_rate_created,up,2026-10-01,",
     ),
 )
 

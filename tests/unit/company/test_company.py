@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from ingest.sources.company import COMPANY_TABLES, check_tables, write_templates
 from ingest.sources.company.reader import read_table
 from ingest.tabular import Findings
 
-SOURCE_README = Path(__file__).resolve().parents[3] / "ingest/sources/company/README.md"
+ROOT = Path(__file__).resolve().parents[3]
+SOURCE_README = ROOT / "ingest/sources/company/README.md"
+METRICS = ROOT / "dbt_project/seeds/metric_definitions.csv"
 
 
 def errors_of(folder: Path) -> list[str]:
@@ -52,6 +55,30 @@ def test_examples_of_the_template_are_valid_rows(tmp_path: Path, name: str) -> N
     table = COMPANY_TABLES[name]
     write(tmp_path, name, ",".join(table.columns), *table.examples)
     assert check_tables(tmp_path)[name] == len(table.examples)
+
+
+@pytest.mark.parametrize("name", ["sales_plans", "hypotheses"])
+def test_examples_name_metrics_that_exist(name: str) -> None:
+    with METRICS.open(encoding="utf-8", newline="") as file:
+        known = {row["metric_id"] for row in csv.DictReader(file)}
+    table = COMPANY_TABLES[name]
+    place = list(table.columns).index("metric_id")
+    assert {next(csv.reader([example]))[place] for example in table.examples} <= known
+    assert set(table.columns["metric_id"].allowed) <= known
+
+
+def test_plan_of_a_metric_that_the_panel_does_not_show_is_refused(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "sales_plans",
+        "period_type,period_start_date,metric_id,plan_value",
+        "month,2026-11-01,sold,3000000",
+        "month,2026-11-01,sold_amount,3000000",
+    )
+    assert errors_of(tmp_path) == [
+        f"{tmp_path.name}/sales_plans.csv:3 [metric_id]: not one of came, bought, sold, paid,"
+        " acquisition_cost, earned (value 'sold_amount')"
+    ]
 
 
 def test_unknown_file_and_column_list_what_is_allowed(tmp_path: Path) -> None:
