@@ -16,6 +16,10 @@
             "part of the cost, an ad account is silent (see data trust)",
             "часть расходов, рекламный кабинет молчит (см. доверие к данным)",
         ],
+        "earlier_ad_figures": [
+            "part of the cost, figures of an ad account begin later (see data trust)",
+            "часть расходов, цифры рекламного кабинета начинаются позже (см. доверие к данным)",
+        ],
         "newer_data": ["newer data of the source", "свежие данные источника"],
     } -%}
     case {{ missing }}
@@ -81,6 +85,7 @@
             missing="case
                 when not has_spend then 'ad_spend'
                 when has_silent_spend then 'silent_ad_account'
+                when has_untold_spend then 'earlier_ad_figures'
                 else 'full_costs'
             end",
             clock="both",
@@ -94,6 +99,7 @@
             missing="case
                 when not has_spend then 'ad_spend'
                 when has_silent_spend then 'silent_ad_account'
+                when has_untold_spend then 'earlier_ad_figures'
                 else 'costs'
             end",
             clock="both",

@@ -18,6 +18,19 @@ accounts as (
 
 ),
 
+campaigns as (
+
+    select * from {{ ref("int_ad_campaigns_unioned") }}
+
+),
+
+touches as (
+
+    select * from {{ ref("int_touches_unioned") }}
+    where campaign_key is not null
+
+),
+
 settings as (
 
     select * from {{ ref("int_company_settings") }}
@@ -123,11 +136,43 @@ observed as (
 
 ),
 
+first_days as (
+
+    select
+        days.platform,
+        days.source_account_id,
+        min(days.spend_date) as first_spend_date
+    from days
+    group by
+        days.platform,
+        days.source_account_id
+
+),
+
+-- Platforms tell of a year or three back; people came by these campaigns before.
+first_touches as (
+
+    select
+        campaigns.platform,
+        campaigns.source_account_id,
+        {{ local_date("min(touches.touched_at)", "max(settings.time_zone)") }}
+            as advertised_from_date
+    from touches
+    inner join campaigns on touches.campaign_key = campaigns.campaign_key
+    cross join settings
+    group by
+        campaigns.platform,
+        campaigns.source_account_id
+
+),
+
 aged as (
 
     select
         habits.platform,
         habits.source_account_id,
+        first_days.first_spend_date,
+        first_touches.advertised_from_date,
         habits.newest_spend_date,
         observed.observed_until_at,
         observed.observed_date,
@@ -141,6 +186,14 @@ aged as (
         on
             habits.platform = observed.platform
             and habits.source_account_id = observed.source_account_id
+    inner join first_days
+        on
+            habits.platform = first_days.platform
+            and habits.source_account_id = first_days.source_account_id
+    left join first_touches
+        on
+            habits.platform = first_touches.platform
+            and habits.source_account_id = first_touches.source_account_id
 
 ),
 
@@ -149,6 +202,12 @@ final as (
     select
         aged.platform,
         aged.source_account_id,
+        aged.first_spend_date,
+        aged.advertised_from_date,
+        greatest(
+            0,
+            coalesce({{ days_between("aged.advertised_from_date", "aged.first_spend_date") }}, 0)
+        ) as untold_days,
         aged.newest_spend_date,
         aged.observed_until_at,
         aged.observed_date,

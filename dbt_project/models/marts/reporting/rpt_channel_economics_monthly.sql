@@ -4,6 +4,12 @@ with spend as (
 
 ),
 
+ad_accounts as (
+
+    select * from {{ ref("int_ad_accounts_aged") }}
+
+),
+
 credits as (
 
     select * from {{ ref("fct_attribution_credits") }}
@@ -79,9 +85,9 @@ together as (
         attribution_model,
         channel,
         campaign_key,
-        0 as spend_amount,
-        0 as impression_count,
-        0 as click_count,
+        cast(null as decimal(18, 2)) as spend_amount,
+        cast(null as bigint) as impression_count,
+        cast(null as bigint) as click_count,
         lead_weight,
         won_weight,
         won_amount
@@ -96,9 +102,9 @@ summed as (
         attribution_model,
         channel,
         campaign_key,
-        cast(coalesce(sum(spend_amount), 0) as decimal(18, 2)) as spend_amount,
-        cast(coalesce(sum(impression_count), 0) as bigint) as impression_count,
-        cast(coalesce(sum(click_count), 0) as bigint) as click_count,
+        sum(spend_amount) as spend_amount,
+        sum(impression_count) as impression_count,
+        sum(click_count) as click_count,
         cast(sum(lead_weight) as decimal(18, 12)) as lead_weight,
         cast(sum(won_weight) as decimal(18, 12)) as won_weight,
         cast(sum(won_amount) as decimal(18, 2)) as won_amount
@@ -111,34 +117,82 @@ summed as (
 
 ),
 
+-- From the first to the last day that the accounts which spend for a channel tell of, a campaign
+-- they say nothing of spent nothing; outside, and for all other channels, nobody knows.
+told_channels as (
+
+    select
+        spend.channel,
+        min(ad_accounts.first_spend_date) as first_told_date,
+        max(ad_accounts.observed_date) as last_told_date
+    from spend
+    inner join ad_accounts
+        on
+            spend.platform = ad_accounts.platform
+            and spend.source_account_id = ad_accounts.source_account_id
+    group by spend.channel
+
+),
+
+told as (
+
+    select
+        summed.*,
+        summed.spend_amount is not null
+        or coalesce(
+            summed.month_date
+            >= cast({{ dbt.date_trunc("month", "told_channels.first_told_date") }} as date)
+            and summed.month_date <= told_channels.last_told_date,
+            false
+        ) as has_figures
+    from summed
+    left join told_channels on summed.channel = told_channels.channel
+
+),
+
 -- Whole leads for people to read, by largest remainder, so they add up to the month's leads.
 ranked as (
 
     select
-        summed.*,
-        cast(floor(summed.lead_weight) as bigint) as whole_leads,
+        told.month_date,
+        told.attribution_model,
+        told.channel,
+        told.campaign_key,
+        told.lead_weight,
+        told.won_weight,
+        told.won_amount,
+        {%- for figure, type in [
+            ("spend_amount", "decimal(18, 2)"),
+            ("impression_count", "bigint"),
+            ("click_count", "bigint"),
+        ] %}
+            cast(
+                case when told.has_figures then coalesce(told.{{ figure }}, 0) end as {{ type }}
+            ) as {{ figure }},
+        {%- endfor %}
+        cast(floor(told.lead_weight) as bigint) as whole_leads,
         cast(
-            sum(summed.lead_weight) over (
+            sum(told.lead_weight) over (
                 partition by
-                    summed.month_date,
-                    summed.attribution_model
+                    told.month_date,
+                    told.attribution_model
             ) as bigint
         )
-        - sum(cast(floor(summed.lead_weight) as bigint)) over (
+        - sum(cast(floor(told.lead_weight) as bigint)) over (
             partition by
-                summed.month_date,
-                summed.attribution_model
+                told.month_date,
+                told.attribution_model
         ) as spare_leads,
         row_number() over (
             partition by
-                summed.month_date,
-                summed.attribution_model
+                told.month_date,
+                told.attribution_model
             order by
-                summed.lead_weight - floor(summed.lead_weight) desc,
-                summed.channel,
-                summed.campaign_key asc nulls last
+                told.lead_weight - floor(told.lead_weight) desc,
+                told.channel,
+                told.campaign_key asc nulls last
         ) as remainder_rank
-    from summed
+    from told
 
 ),
 

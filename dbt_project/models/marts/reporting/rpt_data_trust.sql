@@ -29,6 +29,7 @@
     ("spend_vat_unknown", "spend_pairs", share_of("vat_unknown_amount", "native_amount"), "null", "vat_unknown_count"),
     ("quarantined_rows", "quarantine_counts", "row_count", "null", "row_count"),
     ("ad_days_missing", "ad_ages", "hours_silent", "usual_hours_silent", "0"),
+    ("ad_figures_begin", "ad_ages", "untold_days", "null", "0"),
     ("payments_beside_bills", "payment_counts", "beside_bill_amount", "null", "beside_bill_count"),
 ] -%}
 with checks as (
@@ -438,7 +439,9 @@ ad_ages as (
         platform as source_system,
         source_account_id,
         case when usual_silent_days is not null then 24 * silent_days end as hours_silent,
-        24 * usual_silent_days as usual_hours_silent
+        24 * usual_silent_days as usual_hours_silent,
+        untold_days,
+        cast(first_spend_date as {{ dbt.type_string() }}) as first_spend_day
     from ad_accounts
 
 ),
@@ -499,6 +502,30 @@ judged as (
 
 ),
 
+-- An advice may name the day that the account's figures begin.
+dated as (
+
+    select
+        judged.*,
+        coalesce(ad_ages.first_spend_day, '') as since_en,
+        coalesce(
+            {{ dbt.concat([
+                "substr(ad_ages.first_spend_day, 9, 2)",
+                "'.'",
+                "substr(ad_ages.first_spend_day, 6, 2)",
+                "'.'",
+                "substr(ad_ages.first_spend_day, 1, 4)",
+            ]) }},
+            ''
+        ) as since_ru
+    from judged
+    left join ad_ages
+        on
+            judged.source_system = ad_ages.source_system
+            and judged.source_account_id = ad_ages.source_account_id
+
+),
+
 final as (
 
     select
@@ -514,9 +541,11 @@ final as (
         unit,
         row_count,
         case when status <> 'ok' then check_id end as what_to_do,
-        case when status <> 'ok' then what_to_do_en end as what_to_do_en,
-        case when status <> 'ok' then what_to_do_ru end as what_to_do_ru
-    from judged
+        case when status <> 'ok' then replace(what_to_do_en, '{date}', since_en) end
+            as what_to_do_en,
+        case when status <> 'ok' then replace(what_to_do_ru, '{date}', since_ru) end
+            as what_to_do_ru
+    from dated
 
 )
 

@@ -461,10 +461,27 @@ silence as (
 
 ),
 
+-- Campaigns brought people before their account tells of cost. A week is no matter: a first
+-- reading always begins in the middle of something.
+untold as (
+
+    select
+        min(ad_accounts.advertised_from_date) as untold_from_date,
+        max(ad_accounts.first_spend_date) as untold_until_date
+    from ad_accounts
+    where ad_accounts.untold_days > 7
+
+),
+
 connected as (
 
     select
         wide.*,
+        coalesce(
+            wide.period_end_date > untold.untold_from_date
+            and wide.period_start_date < untold.untold_until_date,
+            false
+        ) as has_untold_spend,
         coalesce(wide.period_end_date > silence.silent_from_date, false) as has_silent_spend,
         first_money.first_deal_at is not null as has_deals,
         coalesce(cast(wide.period_end_date as timestamp) > first_money.first_paid_at, false)
@@ -483,6 +500,7 @@ connected as (
     cross join clocks
     cross join first_money
     cross join silence
+    cross join untold
 
 ),
 
