@@ -92,9 +92,9 @@
         ),
         dict(
             metric_id="earned",
-            value="won_amount - spend_amount",
-            n="won_row_count",
-            previous="cast(previous_won_amount - previous_spend_amount as double) / 4",
+            value="cost_won_amount - spend_amount",
+            n="cost_won_row_count",
+            previous="cast(previous_cost_won_amount - previous_spend_amount as double) / 4",
             state="case when has_spend then 'partial' else 'not_connected' end",
             missing="case
                 when not has_spend then 'ad_spend'

@@ -142,6 +142,13 @@ events as (
     from won
     union all
     select
+        'cost_won' as event,
+        customer_key,
+        deal_amount as amount,
+        local_at
+    from won
+    union all
+    select
         'new_client' as event,
         customer_key,
         cast(null as decimal(18, 2)) as amount,
@@ -249,7 +256,10 @@ clocks as (
     select
         coalesce(fresh_times.deals_until_at, settings.observed_until_at) as deals_until_at,
         coalesce(fresh_times.paid_until_at, settings.observed_until_at) as paid_until_at,
-        coalesce(fresh_times.spend_until_at, settings.observed_until_at) as spend_until_at,
+        least(
+            coalesce(fresh_times.deals_until_at, settings.observed_until_at),
+            coalesce(fresh_times.spend_until_at, settings.observed_until_at)
+        ) as both_until_at,
         fresh_times.all_deals_until_at,
         fresh_times.all_paid_until_at
     from settings
@@ -262,9 +272,10 @@ event_clocks as (
     {%- for event, clock in [
         ("came", "deals"),
         ("won", "deals"),
-        ("new_client", "deals"),
         ("paid", "paid"),
-        ("spend", "spend"),
+        ("cost_won", "both"),
+        ("new_client", "both"),
+        ("spend", "both"),
     ] %}
         {% if not loop.first %}union all{% endif %}
         select
@@ -344,12 +355,16 @@ placed as (
         {{ seconds_between(
             dbt.date_trunc(period_type, "events.local_at"), "events.local_at"
         ) }}
-            <= {{ seconds_between(
+            < {{ seconds_between(
             dbt.date_trunc(period_type, "event_clocks.fresh_local_at"),
             "event_clocks.fresh_local_at",
         ) }} as is_by_now
         from events
         inner join event_clocks on events.event = event_clocks.event
+        -- what is compared with cost ends where cost ends
+        where
+            events.event not in ('cost_won', 'new_client', 'spend')
+            or events.local_at < event_clocks.fresh_local_at
     {%- endfor %}
 
 ),
@@ -433,6 +448,8 @@ wide as (
             ("won", "people_count"),
             ("won", "row_count"),
             ("won", "amount"),
+            ("cost_won", "row_count"),
+            ("cost_won", "amount"),
             ("new_client", "people_count"),
             ("paid", "row_count"),
             ("paid", "amount"),
@@ -492,7 +509,7 @@ connected as (
             as has_spend,
         clocks.deals_until_at,
         clocks.paid_until_at,
-        least(clocks.deals_until_at, clocks.spend_until_at) as both_until_at,
+        clocks.both_until_at,
         clocks.all_deals_until_at,
         clocks.all_paid_until_at,
         clocks.all_deals_until_at as all_both_until_at
@@ -619,7 +636,11 @@ final as (
         cast(
             round(
                 case
-                    when stated.previous_period_count = 4 and stated.state <> 'not_connected'
+                    when
+                        stated.previous_period_count = 4
+                        and stated.state <> 'not_connected'
+                        -- of a period that has not begun for this source nothing is comparable
+                        and stated.elapsed_ratio > 0
                         then stated.previous_mean_value
                 end,
                 2
