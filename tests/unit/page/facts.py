@@ -120,7 +120,8 @@ def _dimensions(insert: Insert, fresh: dt.datetime, walks: list[_Walk]) -> None:
                 "team_name": "Отдел продаж", "is_active": True,
             }
             for n in range(_REPS)
-        ],
+        ]
+        + [{"sales_rep_key": "nobody", "sales_rep_name": "nobody", "is_active": False}],
     )  # fmt: skip
     orders: dict[str, int] = {}
     for walk in walks:

@@ -29,7 +29,7 @@ final as (
         stages.pipeline_name,
         stages.pipeline_role,
         stages.stage_id,
-        stages.stage_name,
+        coalesce(stages.stage_name, stages.stage_id) as stage_name,
         stages.stage_position,
         stages.stage_category,
         stages.funnel_step,

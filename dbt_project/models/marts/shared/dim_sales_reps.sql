@@ -16,6 +16,13 @@ final as (
         sales_reps.team_name,
         coalesce(sales_reps.is_active, true) as is_active
     from sales_reps
+    union all
+    -- Facts without a sales rep keep null; the row lets a list be asked for by its name.
+    select
+        'nobody' as sales_rep_key,
+        'nobody' as sales_rep_name,
+        cast(null as {{ dbt.type_string() }}) as team_name,
+        false as is_active
 
 )
 
