@@ -313,16 +313,15 @@ class Scribe:
         )
 
     def jump(self, row: Row, name: str) -> Jump | None:
-        """Return where a tap on column `name` of `row` leads; nothing leads from nothing."""
+        """Return where a tap on column `name` of `row` leads; nothing leads from nothing.
+
+        A row that lacks a value to pass leads nowhere: the list would be of more than the number.
+        """
         column = self.columns[name]
-        if column.opens is None or not row[name]:
+        values = {key: row.get(source) for key, source in column.passes.items()}
+        if column.opens is None or not row[name] or None in values.values():
             return None
-        passed = {
-            key: str(row[source])
-            for key, source in column.passes.items()
-            if row.get(source) is not None
-        }
-        return self.jumps(column.opens, passed)
+        return self.jumps(column.opens, {key: str(value) for key, value in values.items()})
 
     def closing(self) -> tuple[Fact, ...]:
         """Return the definition, which ends every card's statistics."""

@@ -34,6 +34,7 @@ from tests.postgres.cluster import required_cluster
 from tests.postgres.conftest import serving_of
 from tests.product import Product
 from tests.unit.metabase.running import sent
+from tests.unit.metabase.taps import taps
 
 pytestmark = pytest.mark.e2e
 METABASE_SECRETS = {
@@ -101,6 +102,20 @@ def test_every_card_answers_the_same_from_postgres(
             database.as_reader().connect() as served,
         ):
             assert list(differences(read_dashboards(DASHBOARDS_DIR), published, served)) == []
+
+
+def test_a_tap_on_a_number_opens_the_list_of_what_was_counted(
+    demo: tuple[Product, str],
+) -> None:
+    product, _ = demo
+    current = ServeFolder(product.home / "serve").state().current
+    assert current is not None
+    published = open_serve_file(ServeFolder(product.home / "serve").path_of(current))
+    found = list(taps(read_dashboards(DASHBOARDS_DIR), published))
+    assert len({tap.place for tap in found}) > 8
+    wrong = [tap for tap in found if tap.format == "integer" and tap.number != tap.listed]
+    assert wrong == []
+    assert [tap for tap in found if tap.number > 0 and not tap.listed] == []
 
 
 def test_breakdowns_add_up_to_the_kopeck(demo: tuple[Product, str]) -> None:

@@ -45,6 +45,9 @@ def taps(files: Sequence[DashboardFile], published: duckdb.DuckDBPyConnection) -
             _, listing = cards[column.opens]
             for row in _rows(file, card, published):
                 passed = {kind: row[source] for kind, source in column.passes.items()}
+                if card.display == "matrix" and None in passed.values():
+                    # The page has no tap there, Metabase none in the whole matrix.
+                    continue
                 # A value that is null, or that the list does not filter by, restricts nothing.
                 chosen = {
                     kind: str(value)
