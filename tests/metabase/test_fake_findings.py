@@ -173,6 +173,14 @@ CARDS: dict[str, tuple[Callable[[Visitor], object], str]] = {
         ),
         "know no 'digits'",
     ),
+    "date style": (
+        lambda v: v.card(
+            visualization_settings={
+                "column_settings": {column("spend"): {"date_style": "MMMM, YYYY"}}
+            }
+        ),
+        "no date is written as 'MMMM, YYYY'",
+    ),
     "column key": (
         lambda v: v.card(visualization_settings={"column_settings": {"spend": {}}}),
         "is not JSON",

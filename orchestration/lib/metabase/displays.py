@@ -160,18 +160,27 @@ def query(sql: str, outputs: Sequence[Output], tail: str = "", source: str = "")
 
 
 def _outputs(
-    company: Company, card: CardBase, names: Iterable[str] | None = None, *, taps: bool = True
+    company: Company,
+    card: CardBase,
+    names: Iterable[str] | None = None,
+    *,
+    taps: bool = True,
+    in_table: bool = False,
 ) -> list[Output]:
     """Return columns of a card, by default all; with `taps` then those that a tap needs."""
     chosen = list(names or sorted(card.columns, key=lambda name: card.columns[name].tier == "tap"))
     found = []
     for name in chosen:
         column = card.columns[name]
-        settings = column_settings(company, column)
+        sql, settings = expression(company, column, name), column_settings(company, column)
+        if in_table and column.format == "month" and not column.values:
+            # Metabase writes no month without its day; an axis needs the date.
+            sql = f"substr(cast({sql} as varchar), 1, 7)"
+            settings = {"column_title": settings["column_title"]}
         if taps and column.link is not None:
             address = passed_name(card, column.link)
             settings |= {"view_as": "link", "link_url": f"{{{{{address}}}}}"}
-        found.append(Output(name, expression(company, column, name), settings))
+        found.append(Output(name, sql, settings))
     return found + (list(_behind(card, chosen)) if taps else [])
 
 
@@ -195,7 +204,7 @@ def passed_name(card: CardBase, wanted: str) -> str:
     rewritten = column is not None and (
         bool(column.values)
         or column.source is not None
-        or column.format in {"unit", "datetime"}
+        or column.format in {"unit", "datetime", "month"}
         or is_day_of_moment(column, wanted)
         or wanted.endswith("_name")
     )
@@ -239,8 +248,9 @@ def _colours(company: Company, card: CardBase, names: set[str]) -> Iterator[dict
 
 def _plain(company: Company, card: CardBase, display: str) -> Shown:
     """Return every column of the card, for a display the file asks for by name."""
-    outputs = _outputs(company, card)
-    settings = _table_settings(company, card, outputs) if display == "table" else _settings(outputs)
+    is_table = display == "table"
+    outputs = _outputs(company, card, in_table=is_table)
+    settings = _table_settings(company, card, outputs) if is_table else _settings(outputs)
     return Shown(display, query(card.sql, outputs), tuple(outputs), settings)
 
 
@@ -310,7 +320,7 @@ def _headline(company: Company, card: HeadlineCard) -> Shown:
     formats: dict[str, Format] = {name: one.format for name, one in card.metrics.items()}
     usual = _as_float(card.previous)
     outputs = [
-        *_outputs(company, card, [card.metric_column, card.period], taps=False),
+        *_outputs(company, card, [card.metric_column, card.period], taps=False, in_table=True),
         _text_output(company, columns[card.value], card.value, card.metric_column, formats),
         _text_output(company, columns[card.previous], card.previous, card.metric_column, formats),
         _percent_output(
@@ -339,14 +349,14 @@ def _progress(company: Company, card: ProgressCard) -> Shown:
     columns = card.columns
     done = f"{_as_float(card.value)} / nullif({_as_float(card.goal)}, 0)"
     outputs = [
-        *_outputs(company, card, [card.label], taps=False),
+        *_outputs(company, card, [card.label], taps=False, in_table=True),
         *(
             _text_output(company, columns[name], name, card.label, card.formats)
             for name in (card.value, card.goal)
         ),
         _percent_output(company, _free("done_ratio", columns), _DONE, done, show_mini_bar=True),
         _text_output(company, columns[card.forecast], card.forecast, card.label, card.formats),
-        *_outputs(company, card, [card.elapsed, card.period], taps=False),
+        *_outputs(company, card, [card.elapsed, card.period], taps=False, in_table=True),
         *(_outputs(company, card, [card.missing], taps=False) if card.missing else []),
     ]
     sql = query(card.sql, outputs)
@@ -408,7 +418,7 @@ def _funnel(company: Company, card: FunnelCard) -> Shown:
 def _matrix(company: Company, card: MatrixCard) -> Shown:
     names = [card.row, card.column, card.value]
     # Three columns exactly: with more the browser does not pivot.
-    outputs = _outputs(company, card, names, taps=False)
+    outputs = _outputs(company, card, names, taps=False, in_table=True)
     tail = ""
     if card.columns[card.value].format in _ADDITIVE:
         # Two codes may share a word; of two values for one cell the browser would show one.

@@ -130,9 +130,7 @@ def format_settings(company: Company, kind: Format) -> dict[str, Any]:
             return {**number, "decimals": 1, "scale": 1 / 3600, "suffix": _HOURS[company.locale]}
         case "unit":
             return {"text_align": "right"}
-        case "month":
-            return {"date_style": "MMMM, YYYY"}
-        case "date" | "week" | "period":
+        case "date" | "week" | "month" | "period":
             return _day_style(company)
         case "datetime":
             return {**_day_style(company), "time_enabled": "minutes", "time_style": "HH:mm"}

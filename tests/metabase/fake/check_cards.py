@@ -189,6 +189,17 @@ _COLUMN_KEYS = frozenset(
         "markdown_template",
     ]
 )
+# A column of SQL has no unit; any other style is dropped without a word (column.ts, isValid).
+DATE_STYLES = frozenset(
+    [
+        "MMMM D, YYYY",
+        "D MMMM, YYYY",
+        "dddd, MMMM D, YYYY",
+        "M/D/YYYY",
+        "D/M/YYYY",
+        "YYYY/M/D",
+    ]
+)
 _SINGLE = [
     "scalar.field",
     "funnel.dimension",
@@ -296,6 +307,9 @@ def settings_findings(holder: Row, card: Row) -> Iterator[str]:
         for one in value:
             if one not in _COLUMN_KEYS:
                 yield f"column_settings of {key} know no {one!r}"
+        style = value.get("date_style")
+        if style is not None and style not in DATE_STYLES:
+            yield f"column_settings of {key}: no date is written as {style!r}"
     if card["result_metadata"] is None:
         return
     columns = {column["name"] for column in card["result_metadata"]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration.lib.metabase.formats import Company
@@ -223,6 +224,27 @@ def test_chart_split_by_a_column_has_it_as_second_dimension() -> None:
     assert "series_settings" not in got.settings
 
 
+def test_month_is_a_text_in_tables_and_a_day_on_an_axis() -> None:
+    columns = {
+        "period_start_date": column("Month", "month"),
+        "value": column("Sold", "money"),
+    }
+    table = made(card("table", "table", PANEL, columns, filters=PERIOD))
+    (month, _) = table.outputs
+    written = 'substr(cast(answer."period_start_date" as varchar), 1, 7)'
+    assert (month.sql, month.settings) == (written, {"column_title": "Month (ру)"})
+    row = duckdb.sql(
+        f"select {month.sql} from (select date '2026-11-01') answer (period_start_date)"
+    )
+    assert row.fetchone() == ("2026-11",)
+    chart = made(
+        card("chart", "line", PANEL, columns, filters=PERIOD, dimension="period_start_date",
+             metrics=["value"])
+    )  # fmt: skip
+    assert chart.outputs[0].sql == 'answer."period_start_date"'
+    assert chart.outputs[0].settings == {"column_title": "Month (ру)", **DAY}
+
+
 def test_funnel_has_steps_and_values() -> None:
     columns = {"reason_category": column("Step"), "rejection_count": column("Deals", "integer")}
     got = made(
@@ -290,7 +312,8 @@ def test_override_stands_over_what_is_made_of_the_card() -> None:
                   "suffix": " d"}),
         ("duration", {"number_style": "decimal", "number_separators": ".,", "decimals": 1,
                       "scale": 1 / 3600, "suffix": " h"}),
-        ("month", {"date_style": "MMMM, YYYY"}),
+        # Written by SQL: Metabase knows no style for a month of a column without a unit.
+        ("month", {}),
         ("date", {"date_style": "MMMM D, YYYY", "date_abbreviate": True}),
     ],
 )  # fmt: skip
