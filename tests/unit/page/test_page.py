@@ -418,6 +418,19 @@ def test_sales_without_a_sales_rep_are_no_person(
     assert "Никто" not in said
 
 
+def test_deals_without_contacts_are_not_passed_off_as_people(
+    companies: Callable[[str], Path], tmp_path: Path
+) -> None:
+    path = Path(shutil.copy(companies("full"), tmp_path / "contactless_serve.duckdb"))
+    assert "Контактов" not in _russian(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update marts.dim_deals set customer_key = 'deal:' || deal_key")
+    said = _russian(path)
+    assert "Контактов в данных нет: каждая из 480 сделок считается отдельным человеком." in said
+    assert "Контактов в данных нет, поэтому не видно, кто из клиентов купил снова." in said
+    assert "за следующие 180 дней купили снова" not in said
+
+
 def test_statistics_stand_one_tap_deeper(page: Page) -> None:
     html, _ = page()
     start = html.index('id="ru-owner-came"')
