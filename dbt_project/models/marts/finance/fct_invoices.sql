@@ -44,6 +44,9 @@ settled as (
         or invoices.status in ('cancelled', 'replaced') as is_void,
         invoices.status in ('paid', 'paid_in_advance')
         and coalesce(paid.receipt_count, 0) = 0 as is_only_declared_paid,
+        -- amoCRM says "paid in part" and never how much
+        invoices.status = 'partially_paid'
+        and coalesce(paid.receipt_count, 0) = 0 as is_only_declared_part,
         coalesce(paid.receipt_amount, 0) as receipt_amount,
         coalesce(paid.refund_amount, 0) as refund_amount,
         case
@@ -145,30 +148,44 @@ spread as (
 
 ),
 
+applied as (
+
+    select
+        owed.*,
+        coalesce(spread.spread_amount, 0) as spread_amount,
+        owed.is_only_declared_part
+        and coalesce(spread.spread_amount, 0) = 0 as is_part_unknown
+    from owed
+    left join spread on owed.invoice_key = spread.invoice_key
+
+),
+
 final as (
 
     select
-        owed.invoice_key,
-        owed.deal_key,
-        owed.invoice_number,
-        owed.issued_at,
-        owed.due_at,
-        owed.status,
-        owed.invoice_amount,
+        applied.invoice_key,
+        applied.deal_key,
+        applied.invoice_number,
+        applied.issued_at,
+        applied.due_at,
+        applied.status,
+        applied.invoice_amount,
         cast(
             case
-                when owed.is_only_declared_paid and not owed.is_void then owed.invoice_amount
-                else owed.receipt_amount + coalesce(spread.spread_amount, 0)
-            end - owed.refund_amount as decimal(18, 2)
+                when applied.is_part_unknown then null
+                when applied.is_only_declared_paid and not applied.is_void
+                    then applied.invoice_amount
+                else applied.receipt_amount + applied.spread_amount
+            end - applied.refund_amount as decimal(18, 2)
         ) as paid_amount,
-        cast(owed.refund_amount as decimal(18, 2)) as refunded_amount,
-        cast(owed.owed_amount - coalesce(spread.spread_amount, 0) as decimal(18, 2))
+        cast(applied.refund_amount as decimal(18, 2)) as refunded_amount,
+        cast(applied.owed_amount - applied.spread_amount as decimal(18, 2))
             as balance_amount,
-        owed.invoice_native_amount,
-        owed.currency_code,
-        owed.is_deleted
-    from owed
-    left join spread on owed.invoice_key = spread.invoice_key
+        applied.is_part_unknown and not applied.is_void as is_balance_upper_bound,
+        applied.invoice_native_amount,
+        applied.currency_code,
+        applied.is_deleted
+    from applied
 
 )
 

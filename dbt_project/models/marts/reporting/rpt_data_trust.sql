@@ -29,6 +29,7 @@
     ("spend_vat_unknown", "spend_pairs", share_of("vat_unknown_amount", "native_amount"), "null", "vat_unknown_count"),
     ("quarantined_rows", "quarantine_counts", "row_count", "null", "row_count"),
     ("ad_days_missing", "ad_ages", "hours_silent", "usual_hours_silent", "0"),
+    ("part_payments_unknown", "bill_counts", "part_unknown_amount", "null", "part_unknown_count"),
     ("ad_figures_begin", "ad_ages", "untold_days", "null", "0"),
     ("payments_beside_bills", "payment_counts", "beside_bill_amount", "null", "beside_bill_count"),
 ] -%}
@@ -345,7 +346,11 @@ paid_counts as (
 
 billed_counts as (
 
-    select count(*) as invoice_count
+    select
+        count(*) as invoice_count,
+        count(*) filter (where is_balance_upper_bound) as part_unknown_count,
+        coalesce(sum(balance_amount) filter (where is_balance_upper_bound), 0)
+            as part_unknown_amount
     from invoices
 
 ),
@@ -429,6 +434,18 @@ payment_counts as (
         beside_bill_amount
     from paid_counts
     where payment_count > 0
+
+),
+
+bill_counts as (
+
+    select
+        'company' as source_system,
+        'invoices' as source_account_id,
+        part_unknown_count,
+        part_unknown_amount
+    from billed_counts
+    where invoice_count > 0
 
 ),
 
