@@ -124,13 +124,39 @@ def test_what_is_not_answered_says_what_would_build_it():
             assert measure.builds, measure.measure_id
 
 
+# The files of the truth, the function that knows their folder, and the folder as a part of a path.
+TRUTH = re.compile(r"""truth_(items|sizes|folder)|\bworld_[a-z_]+|(?<=["'/])truth(?=["'/])""")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "read_parquet('{{ env_var('VORONKA_HOME') }}/demo/truth/world_deals.parquet')",
+        "parquet.read_table(home.demo_dir / 'truth' / 'world_deals.parquet')",
+        'folder = home.demo_dir / "truth"',
+        "name = 'world_visits'",
+        "from orchestration.lib.benchmark.world import truth_folder",
+        "select * from truth_items",
+    ],
+)
+def test_a_reader_of_the_truth_is_seen(line):
+    assert TRUTH.search(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["-- What is true: the truth of a deal is its log.", "real_world = 1", "not_truthful"]
+)
+def test_the_word_alone_reads_nothing(line):
+    assert not TRUTH.search(line)
+
+
 def test_the_pipeline_never_reads_the_truth():
     readers = [
         path.relative_to(REPOSITORY)
         for folder in ("dbt_project", "ingest", "orchestration")
         for path in (REPOSITORY / folder).rglob("*")
         if path.suffix in {".py", ".sql", ".yml", ".yaml", ".csv"}
-        and re.search(r"truth_(items|sizes)|demo/truth", path.read_text(encoding="utf-8"))
+        and TRUTH.search(path.read_text(encoding="utf-8"))
     ]
     allowed = ("ingest/demo/", "orchestration/lib/benchmark/", "orchestration/lib/demo.py")
     assert [path for path in readers if not path.as_posix().startswith(allowed)] == []
