@@ -61,6 +61,10 @@ _PERSONAL_KINDS = frozenset(
     {"phone", "email", "free_text", "person_name", "person_id", "company_name", "tax_id"}
 )
 
+NUMBER_KINDS: frozenset[Kind] = frozenset(
+    {"money", "share", "decimal", "positive", "count", "integer"}
+)
+
 MAX_UNPACKED_BYTES = 4 * 1024**3
 """Largest size a compressed file may unpack to: 4 GiB is about 25 million deals."""
 

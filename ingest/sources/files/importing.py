@@ -31,6 +31,7 @@ from ingest.sources.files.schema import (
 from ingest.tabular import (
     FAULTY_CELL,
     NUMBER_CELL,
+    NUMBER_KINDS,
     Column,
     Findings,
     Kind,
@@ -50,15 +51,29 @@ LAYOUT_VERSION = 2
 
 _SEPARATOR = "\x1f"
 _LINE, _ENTRY = "_line", "_entry"
+_SHEET_ERROR = re.compile(r"#(?:N/A|Н/Д|[\w/]+[!?])")
+_SHAPED_KINDS = NUMBER_KINDS | {"time", "date", "clock", "boolean"}
 _A_VALUE = "a value but an error or a formula saved without its result"
 
-# Headers under which exports keep a person's name; such a column is dropped, not kept in payload.
-_NAME_HEADER = re.compile(
-    r"(full|first|last|middle|sur|given|family|contact|client|customer|person|buyer|payer|lead)"
-    r"[_ ]?name|surname|patronymic|fio|фио|имя|фамилия|отчество|имя[_ ].*|.*[_ ]имя"
-    r"|контактное[_ ]лицо|контакт|клиент|покупатель|плательщик",
-    re.IGNORECASE,
+# Words of headers under which exports keep a person's name: such a column is left out of payload.
+_NAME_WORD = re.compile(r"фио|fio|имя|имени|фамили.*|отчеств.*|surname|patronymic")
+_PERSON_WORD = re.compile(
+    r"(контакт|клиент|покупател|плательщик|получател|заказчик).*"
+    r"|contact|client|customer|person|buyer|payer|recipient|lead"
 )
+_ANY_NAME_WORD = re.compile(r"name|назван.*|наименован.*")
+_NAME_PART = re.compile(r"(?:full|first|last|middle|sur|given|family)[\W_]*name", re.IGNORECASE)
+# Words that say that a column about a person holds something else than the name.
+_OTHER_WORD = re.compile(
+    r"id|ид|uu?id|guid|№|no|номер|number|код|code|инн|кпп|tax|тип|type|вид|kind|статус|status|этап"
+    r"|stage|сегмент.*|segment|город|city|регион|region|стран.*|country|канал|channel|источник.*"
+    r"|source|дат[аы]|date|day|день|врем.*|time|at|сумм.*|amount|sum|колич.*|кол|count|число"
+    r"|категори.*|category|групп.*|group|нов.*|new|повторн.*|since|ltv|оценк.*|рейтинг|rating|score"
+    r"|скидк.*|discount|комментари.*|comment|должност.*|position|возраст|age|баланс|balance"
+)
+_WORD = re.compile(r"[^\W\d_]+|№")
+_CAMEL_CASE = re.compile(r"(?<=[a-zа-яё])(?=[A-ZА-ЯЁ])")
+_INITIALS = re.compile(r"\bф\.\s*и\.\s*о\b", re.IGNORECASE)
 _PHONE_HEADER = re.compile(r".*(phone|mobile|телефон|моб).*|tel|тел\.?", re.IGNORECASE)
 _EMAIL_HEADER = re.compile(r".*(e-?mail|почта).*", re.IGNORECASE)
 
@@ -334,7 +349,13 @@ class _FolderImport:
             lines = rows[_LINE].take(first).to_pylist()
             values = rows[column].take(first).to_pylist()
             for line, value in zip(lines, values, strict=True):
-                self._findings.add(file_name, reason, line=line, column=shown_column, value=value)
+                self._findings.add(
+                    file_name,
+                    reason,
+                    line=line,
+                    column=shown_column,
+                    value=value and self._options.privacy.mask_text(value),
+                )
             self._findings.add(
                 file_name, reason, column=shown_column, count=len(places) - len(lines)
             )
@@ -508,8 +529,11 @@ class _EntryReader:
             }
         is_bound = True
         lost_hint = ""
-        if len(header) == 1 and re.search("[;,|\t]", header[0]):
-            lost_hint = f" (the header is one column {header[0][:60]!r}; set delimiter)"
+        signs = re.findall("[;,|\t]", header[0]) if len(header) == 1 else []
+        if signs:
+            # Of a file without a header this line is a person, so it is not quoted.
+            sign = max(signs, key=signs.count)
+            lost_hint = f" (the header is one column with the sign {sign!r} in it; set delimiter)"
         for neutral, source in wanted.items():
             count = header.count(source)
             if count == 1:
@@ -538,9 +562,19 @@ class _EntryReader:
                 self._findings.add(self.file_name, "skip_rows_where: no such column", column=source)
         used = set(self._positions.values())
         self._unmapped = [place for place in range(len(header)) if place not in used]
-        if self._unmapped:
-            names = ", ".join(header[place] or f"column {place + 1}" for place in self._unmapped)
-            self.remarks.append(f"{self.file_name}: columns kept in payload only: {names}")
+        kept: list[str] = []
+        left_out: list[str] = []
+        for place in self._unmapped:
+            is_left_out = self._unmapped_cleaner(header[place]) is _dropped
+            (left_out if is_left_out else kept).append(header[place] or f"column {place + 1}")
+        if kept:
+            self.remarks.append(
+                f"{self.file_name}: columns kept in payload only: {', '.join(kept)}"
+            )
+        if left_out:
+            self.remarks.append(
+                f"{self.file_name}: left out as names of people: {', '.join(left_out)}"
+            )
         return is_bound
 
     def _without_skipped(self, chunk: TextChunk) -> TextChunk:
@@ -683,9 +717,25 @@ class _EntryReader:
                 reason,
                 line=int(chunk.lines[place]),
                 column=shown,
-                value="(hidden)" if value is not None and column.is_personal else value,
+                value=value if value is None else self._shown(value, column, expected),
             )
         self._findings.add(self.file_name, reason, column=shown, count=len(places[5:]))
+
+    def _shown(self, value: str, column: Column, expected: str) -> str:
+        """Return a bad value as a message may quote it: columns slip, and names with them."""
+        if column.is_personal:
+            return "(hidden)"
+        if expected == _A_VALUE:
+            return self._options.privacy.mask_text(value)
+        return self._safe_text(value, column.kind)
+
+    def _safe_text(self, text: str, kind: Kind) -> str:
+        """Return a value of a kind without a cleaner of its own as others may see it."""
+        privacy = self._options.privacy
+        is_error = _SHEET_ERROR.fullmatch(text) is not None
+        if not (privacy.keeps or is_error) and kind in _SHAPED_KINDS and _tells_of_people(text):
+            return "(hidden)"
+        return privacy.mask_text(text)
 
     def _without_personal(self, column: Column, values: Any) -> Any:
         change = self._cleaner(column.kind)
@@ -730,12 +780,12 @@ class _EntryReader:
         if self._options.privacy.keeps:
             return None
         name = name.strip()
-        if _NAME_HEADER.fullmatch(name):
-            return _dropped
         if _PHONE_HEADER.fullmatch(name):
             return self._cleaner("phone")
         if _EMAIL_HEADER.fullmatch(name):
             return self._cleaner("email")
+        if _is_name_header(name):
+            return _dropped
         return self._cleaner("free_text")
 
     def _payloads(self, chunk: TextChunk, count: int) -> Any:
@@ -767,8 +817,10 @@ class _EntryReader:
             text = cell.strip()
             kind = kinds.get(place)
             change = self._unmapped_cleaner(name) if kind is None else self._cleaner(kind)
-            if text and change is not _dropped:
-                safe[name or f"column_{place + 1}"] = text if change is None else change(text)
+            if not text or change is _dropped:
+                continue
+            shown = self._safe_text(text, kind or "text") if change is None else change(text)
+            safe[name or f"column_{place + 1}"] = shown
         return orjson.dumps(safe).decode()
 
 
@@ -778,6 +830,26 @@ def _places(is_hit: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 def _dropped(_: str) -> str | None:
     return None
+
+
+def _is_name_header(header: str) -> bool:
+    """Say whether a header promises names of people; in doubt about a person it does."""
+    if _NAME_PART.search(header):
+        return True
+    plain = _CAMEL_CASE.sub(" ", _INITIALS.sub("фио", header)).lower()
+    words = _WORD.findall(plain)
+    if any(_NAME_WORD.fullmatch(word) for word in words):
+        return True
+    return any(_PERSON_WORD.fullmatch(word) for word in words) and (
+        any(_ANY_NAME_WORD.fullmatch(word) for word in words)
+        or not any(_OTHER_WORD.fullmatch(word) for word in words)
+    )
+
+
+def _tells_of_people(text: str) -> bool:
+    """Say whether a value that should be a number or a time may be a name; `yesterday` is none."""
+    words = [word for word in _WORD.findall(text) if len(word) > 1]
+    return len(words) > 1 or any(word[0].isupper() for word in words)
 
 
 def _is_full_name(text: str) -> bool:

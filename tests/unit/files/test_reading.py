@@ -297,6 +297,66 @@ def test_visits_hold_no_contacts(folder: FilesFolder, column: str, written: str)
         assert secret not in re.sub("(ph|em)_[0-9a-f]{32}", "", landed)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "ФИО клиента",
+        "Ф.И.О.",
+        "Основной контакт",
+        "Полное имя контакта",
+        "Контакт (имя)",
+        "Получатель",
+        "Наименование заказчика",
+        "Клиент 2",
+        "Contact person",
+        "clientName",
+        "buyer_full_name",
+    ],
+)
+def test_columns_that_their_header_says_hold_names_are_left_out_and_named(
+    folder: FilesFolder, header: str
+) -> None:
+    folder.mapping(f"{HEAD}tables: [{{table: deals, file: a.csv, on_error: quarantine}}]\n")
+    folder.write(
+        "a.csv", f"deal_id,created_at,{header},x\n1,2026-01-02,Анна Каренина,y\n2,never,Анна,\n"
+    )
+    imported = folder.imported()
+    assert imported.tables["deals"]["payload"].to_pylist() == ['{"x":"y"}']
+    assert "Анна" not in str(imported.tables["quarantined_rows"].to_pylist())
+    assert f"tables/mapping.yaml: a.csv: left out as names of people: {header}" in imported.remarks
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "ID контакта",
+        "Клиент №",
+        "customer id",
+        "customerNo",
+        "Тип клиента",
+        "Город получателя",
+        "Дата контакта",
+        "Наименование товара",
+        "campaign name",
+        "Время",
+    ],
+)
+def test_columns_about_people_that_hold_no_names_stay(folder: FilesFolder, header: str) -> None:
+    folder.write("deals.csv", f"deal_id,created_at,{header}\n1,2026-01-02,17\n")
+    assert folder.rows("deals", "payload") == [(f'{{"{header}":"17"}}',)]
+
+
+def test_contacts_of_clients_are_hashed_not_left_out(folder: FilesFolder) -> None:
+    folder.write(
+        "deals.csv",
+        "deal_id,created_at,Рабочий email (контакт),Телефон клиента\n"
+        "1,2026-01-02,a@b.ru,+79161234567\n",
+    )
+    ((payload,),) = folder.rows("deals", "payload")
+    assert "em_" in payload
+    assert "ph_" in payload
+
+
 def test_names_of_sales_reps_land_where_settings_say_so(folder: FilesFolder) -> None:
     folder.write("sales_reps.csv", "sales_rep_id,sales_rep_name\nАнна Петрова,Анна Петрова\n")
     folder.write("deals.csv", "deal_id,created_at,sales_rep_id\n1,2026-01-02,Анна Петрова\n")

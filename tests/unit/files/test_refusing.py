@@ -286,6 +286,52 @@ def test_personal_values_are_never_shown(folder: FilesFolder) -> None:
     assert "9161234567" not in str(folder.errors())
 
 
+def test_file_without_a_header_is_not_quoted(folder: FilesFolder) -> None:
+    folder.write("deals.csv", "Иванов Иван;+79161234567;ivan@mail.ru;2026-01-01\n")
+    assert folder.errors() == [
+        f"deals.csv [{column}]: required column is missing (the header is one column with the sign"
+        " ';' in it; set delimiter)"
+        for column in ("deal_id", "created_at")
+    ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "+7 916 123-45-67 Иван",
+        "ivan@mail.ru",
+        "8 916 123-45-67",
+        "Иванов",
+        "ИВАНОВ И.",
+        "иванов иван",
+    ],
+)
+def test_values_that_slipped_into_another_column_are_not_quoted(
+    folder: FilesFolder, value: str
+) -> None:
+    content = f"deal_id,created_at,deal_amount,is_deleted\n1,{value},{value},{value}\n"
+    folder.write("deals.csv", content)
+    errors = folder.errors()
+    assert len(errors) == 3
+    folder.mapping(f"{HEAD}tables: [{{table: deals, file: deals.csv, on_error: quarantine}}]\n")
+    (row,) = folder.imported().tables["quarantined_rows"].to_pylist()
+    for text in (*errors, row["payload"]):
+        for secret in ("123-45-67", "ivan", "иван", "иванов"):
+            assert secret not in text.lower()
+
+
+def test_repeated_ids_that_hold_contacts_are_not_quoted(folder: FilesFolder) -> None:
+    folder.write("deals.csv", "deal_id,created_at\n" + "ivan@mail.ru,2026-01-02\n" * 2)
+    (error,) = folder.errors()
+    assert "ivan" not in error
+
+
+@pytest.mark.parametrize("value", ["31.12.26", "12.5 руб", "yesterday", "#Н/Д", "1e5"])
+def test_values_that_are_nobodys_are_shown(folder: FilesFolder, value: str) -> None:
+    folder.write("deals.csv", f"deal_id,created_at\n1,{value}\n")
+    assert folder.errors()[0].endswith(f"(value {value!r})")
+
+
 def test_all_errors_of_all_tables_come_at_once(folder: FilesFolder) -> None:
     folder.write("deals.csv", "deal_id,created_at,outcome\n1,never,perhaps\n")
     folder.write("ad_spend.csv", "spend_date,platform,spend_amount,vat_rate\n2026,vk,x,20\n")
