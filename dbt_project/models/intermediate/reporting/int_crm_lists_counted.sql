@@ -43,7 +43,7 @@ listed as (
         deals.source_account_id,
         deals.deal_native_amount,
         deals.currency_code,
-        coalesce(stages.source_stage_category, deals.declared_outcome, 'open') = 'won'
+        coalesce(deals.declared_outcome, stages.source_stage_category, 'open') = 'won'
         and coalesce(roles.pipeline_role, 'sales') in ('sales', 'repeat') as is_won,
         {{ local_date("deals.created_at", "settings.time_zone") }} as created_date,
         {{ local_date("deals.closed_at", "settings.time_zone") }} as closed_date,

@@ -122,8 +122,7 @@ known_categories as (
 
     select
         stages.stage_key,
-        stages.stage_category,
-        stages.is_mapped
+        stages.stage_category
     from stages
     where stages.is_current
 
@@ -142,25 +141,14 @@ concluded as (
         coalesce(deals.pipeline_id, last_moves.to_pipeline_id) as pipeline_id,
         coalesce(known_categories.stage_category, last_moves.to_stage_category)
             as stage_category,
-        -- The deal's own word counts where no stage speaks for it.
-        case
-            when
-                deals.declared_outcome is not null
-                and (
-                    deals.stage_key is null
-                    or not coalesce(known_categories.is_mapped, false)
-                )
-                then deals.declared_outcome
-            else
-                coalesce(
-                    last_moves.stated_outcome,
-                    earlier_outcomes.stated_outcome,
-                    case
-                        when last_moves.to_stage_category = 'lost' then 'lost'
-                        else 'open'
-                    end
-                )
-        end as outcome,
+        coalesce(
+            last_moves.stated_outcome,
+            earlier_outcomes.stated_outcome,
+            case
+                when last_moves.to_stage_category = 'lost' then 'lost'
+                else 'open'
+            end
+        ) as outcome,
         case
             when
                 last_moves.stated_outcome is null

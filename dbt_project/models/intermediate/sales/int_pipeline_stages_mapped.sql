@@ -41,8 +41,7 @@ pipeline_names as (
         known_stages.source_account_id,
         known_stages.pipeline_id,
         max(known_stages.pipeline_name) as pipeline_name,
-        max(case when known_stages.stage_id = 'created' then 1 else 0 end) = 1
-            as is_created_known
+        coalesce(max(known_stages.stage_position), 0) as last_position
     from known_stages
     where known_stages.is_current
     group by
@@ -52,29 +51,70 @@ pipeline_names as (
 
 ),
 
--- Where a closed deal has no log, nothing is known of it before but that it was created.
-created_stages as (
+-- Where a closed deal has no log, nothing is known of it before but that it was created; where its
+-- outcome stands beside a stage that tells no end, it ended in no stage of the source.
+implied_stages as (
+
+    select
+        pipelines_of_deals.*,
+        'created' as stage_id,
+        'open' as stage_category
+    from pipelines_of_deals
+    union all
+    select distinct
+        deals.source_system,
+        deals.source_account_id,
+        coalesce(deals.pipeline_id, 'default') as pipeline_id,
+        deals.declared_outcome as stage_id,
+        deals.declared_outcome as stage_category
+    from deals
+    left join known_stages
+        on
+            deals.stage_key = known_stages.stage_key
+            and known_stages.is_current
+    where
+        deals.declared_outcome in ('won', 'lost')
+        and coalesce(known_stages.source_stage_category, 'open') = 'open'
+
+),
+
+new_stages as (
 
     select
         {{ entity_key([
-            "pipelines_of_deals.source_system",
-            "pipelines_of_deals.source_account_id",
-            "pipelines_of_deals.pipeline_id",
-            "'created'",
+            "implied_stages.source_system",
+            "implied_stages.source_account_id",
+            "implied_stages.pipeline_id",
+            "implied_stages.stage_id",
         ]) }} as stage_key,
-        pipelines_of_deals.source_system,
-        pipelines_of_deals.source_account_id,
-        pipelines_of_deals.pipeline_id,
-        coalesce(pipeline_names.pipeline_name, pipelines_of_deals.pipeline_id)
-            as pipeline_name
-    from pipelines_of_deals
+        implied_stages.source_system,
+        implied_stages.source_account_id,
+        implied_stages.pipeline_id,
+        coalesce(pipeline_names.pipeline_name, implied_stages.pipeline_id)
+            as pipeline_name,
+        implied_stages.stage_id,
+        implied_stages.stage_category,
+        -- behind all others, in the order in which amoCRM has them
+        case implied_stages.stage_id
+            when 'created' then 0
+            when 'won' then coalesce(pipeline_names.last_position, 0) + 1
+            else coalesce(pipeline_names.last_position, 0) + 2
+        end as stage_position
+    from implied_stages
     left join pipeline_names
         on
-            pipelines_of_deals.source_system = pipeline_names.source_system
-            and pipelines_of_deals.source_account_id
+            implied_stages.source_system = pipeline_names.source_system
+            and implied_stages.source_account_id
             = pipeline_names.source_account_id
-            and pipelines_of_deals.pipeline_id = pipeline_names.pipeline_id
-    where not coalesce(pipeline_names.is_created_known, false)
+            and implied_stages.pipeline_id = pipeline_names.pipeline_id
+    left join known_stages
+        on
+            implied_stages.source_system = known_stages.source_system
+            and implied_stages.source_account_id = known_stages.source_account_id
+            and implied_stages.pipeline_id = known_stages.pipeline_id
+            and implied_stages.stage_id = known_stages.stage_id
+            and known_stages.is_current
+    where known_stages.stage_key is null
 
 ),
 
@@ -101,16 +141,16 @@ stages as (
     from known_stages
     union all
     select
-        {{ dbt.concat(["created_stages.stage_key", "':1'"]) }} as stage_version_key,
-        created_stages.stage_key,
-        created_stages.source_system,
-        created_stages.source_account_id,
-        created_stages.pipeline_id,
-        created_stages.pipeline_name,
-        'created' as stage_id,
-        'created' as stage_name,
-        0 as stage_position,
-        'open' as source_stage_category,
+        {{ dbt.concat(["new_stages.stage_key", "':1'"]) }} as stage_version_key,
+        new_stages.stage_key,
+        new_stages.source_system,
+        new_stages.source_account_id,
+        new_stages.pipeline_id,
+        new_stages.pipeline_name,
+        new_stages.stage_id,
+        new_stages.stage_id as stage_name,
+        new_stages.stage_position,
+        new_stages.stage_category as source_stage_category,
         cast(null as {{ dbt.type_string() }}) as declared_funnel_step,
         false as is_unsorted,
         cast('1970-01-01' as timestamp) as valid_from_at,
@@ -118,7 +158,7 @@ stages as (
         true as is_current,
         false as is_deleted,
         true as is_implied
-    from created_stages
+    from new_stages
 
 ),
 
@@ -159,18 +199,17 @@ role_rules as (
 
 ),
 
--- A stage nobody named is terminal when every deal that rests in it says the same outcome.
+-- A stage nobody named is open if a deal in it is. That all in it are lost does not make it an end:
+-- those who were won may have passed it.
 told_by_deals as (
 
-    select
+    select distinct
         deals.stage_key,
-        min(deals.declared_outcome) as stage_category
+        deals.declared_outcome as stage_category
     from deals
-    where deals.stage_key is not null
-    group by deals.stage_key
-    having
-        count(*) = count(deals.declared_outcome)
-        and min(deals.declared_outcome) = max(deals.declared_outcome)
+    where
+        deals.stage_key is not null
+        and deals.declared_outcome = 'open'
 
 ),
 
@@ -201,6 +240,7 @@ final as (
             stages.source_stage_category,
             told_by_deals.stage_category
         ) is not null as is_mapped,
+        stage_rules.stage_category is not null as is_ruled,
         stages.is_unsorted,
         stages.valid_from_at,
         stages.valid_to_at,

@@ -56,7 +56,116 @@ account_logs as (
 
 ),
 
--- Where a deal stands: its stage, or one named after the outcome it declares.
+-- Stages that are an end, or that the company's map calls open: they speak for their deals.
+last_stages as (
+
+    select
+        stages.stage_key,
+        stages.stage_category,
+        stages.is_ruled
+    from stages
+    qualify row_number() over (
+        partition by stages.stage_key
+        order by stages.valid_from_at desc
+    ) = 1
+
+),
+
+speaking_stages as (
+
+    select last_stages.stage_key
+    from last_stages
+    where last_stages.stage_category <> 'open' or last_stages.is_ruled
+
+),
+
+-- Closed deals whose own stage tells no end, as in exports with a column for the outcome.
+closed_deals as (
+
+    select
+        deals.deal_key,
+        deals.source_system,
+        deals.source_account_id,
+        coalesce(deals.pipeline_id, 'default') as pipeline_id,
+        deals.stage_key,
+        deals.declared_outcome
+    from deals
+    left join speaking_stages on deals.stage_key = speaking_stages.stage_key
+    where
+        deals.declared_outcome in ('won', 'lost')
+        and speaking_stages.stage_key is null
+
+),
+
+closed_logs as (
+
+    select
+        changes.deal_key,
+        changes.changed_at,
+        coalesce(ties.tie_position, 0) as tie_position,
+        changes.to_pipeline_id,
+        changes.to_stage_key
+    from changes
+    inner join closed_deals on changes.deal_key = closed_deals.deal_key
+    left join ties on changes.stage_change_key = ties.stage_change_key
+
+),
+
+last_logged as (
+
+    select
+        closed_logs.deal_key,
+        {{ value_of_last(
+            "closed_logs.to_stage_key",
+            ["closed_logs.changed_at", "closed_logs.tie_position"],
+        ) }} as stage_key,
+        {{ value_of_last(
+            "closed_logs.to_pipeline_id",
+            ["closed_logs.changed_at", "closed_logs.tie_position"],
+        ) }} as pipeline_id
+    from closed_logs
+    group by closed_logs.deal_key
+
+),
+
+-- They end in a stage named after their outcome, in the pipeline where they stood.
+resting_deals as (
+
+    select
+        closed_deals.deal_key,
+        closed_deals.source_system,
+        closed_deals.source_account_id,
+        closed_deals.declared_outcome,
+        case
+            when closed_deals.stage_key is null
+                then coalesce(last_logged.pipeline_id, closed_deals.pipeline_id)
+            else closed_deals.pipeline_id
+        end as pipeline_id,
+        coalesce(closed_deals.stage_key, last_logged.stage_key) as stage_key,
+        last_logged.stage_key as last_logged_stage_key
+    from closed_deals
+    left join last_logged on closed_deals.deal_key = last_logged.deal_key
+
+),
+
+told_ends as (
+
+    select
+        resting_deals.deal_key,
+        resting_deals.stage_key,
+        resting_deals.last_logged_stage_key,
+        {{ entity_key([
+            "resting_deals.source_system",
+            "resting_deals.source_account_id",
+            "resting_deals.pipeline_id",
+            "resting_deals.declared_outcome",
+        ]) }} as end_stage_key
+    from resting_deals
+    left join speaking_stages on resting_deals.stage_key = speaking_stages.stage_key
+    where speaking_stages.stage_key is null
+
+),
+
 deal_states as (
 
     select
@@ -66,19 +175,11 @@ deal_states as (
         deals.created_at,
         deals.updated_at,
         deals.closed_at,
-        deals.stage_key as own_stage_key,
-        coalesce(
-            deals.stage_key,
-            case
-                when deals.declared_outcome in ('won', 'lost')
-                    then {{ entity_key([
-                        "deals.source_system",
-                        "deals.source_account_id",
-                        "coalesce(deals.pipeline_id, 'default')",
-                        "deals.declared_outcome",
-                    ]) }}
-            end
-        ) as stage_key,
+        deals.stage_key,
+        told_ends.end_stage_key,
+        -- A log that ends where the deal stands needs no move there before the end.
+        coalesce(told_ends.last_logged_stage_key = deals.stage_key, false)
+            as is_logged_to_the_end,
         {{ entity_key([
             "deals.source_system",
             "deals.source_account_id",
@@ -86,6 +187,10 @@ deal_states as (
             "'created'",
         ]) }} as created_stage_key
     from deals
+    left join told_ends
+        on
+            deals.deal_key = told_ends.deal_key
+            and coalesce(told_ends.stage_key <> told_ends.end_stage_key, true)
 
 ),
 
@@ -111,24 +216,48 @@ deal_logs as (
         case
             when logs.first_changed_at is not null
                 then deal_states.created_stage_key
-            when deal_states.closed_at > deal_states.created_at
-                then deal_states.created_stage_key
-            when deal_states.closed_at is not null
+            when deal_states.end_stage_key is not null
                 then
                     coalesce(
-                        deal_states.stage_key, deal_states.created_stage_key
+                        deal_states.stage_key,
+                        case
+                            when deal_states.closed_at <= deal_states.created_at
+                                then deal_states.end_stage_key
+                        end,
+                        deal_states.created_stage_key
                     )
+            when deal_states.closed_at > deal_states.created_at
+                then deal_states.created_stage_key
             else
-                coalesce(
-                    deal_states.own_stage_key, deal_states.created_stage_key
-                )
+                coalesce(deal_states.stage_key, deal_states.created_stage_key)
         end as entry_stage_key,
         case
-            when logs.first_changed_at is not null then deal_states.own_stage_key
-            when deal_states.closed_at > deal_states.created_at
+            when deal_states.is_logged_to_the_end then null
+            when logs.first_changed_at is not null then deal_states.stage_key
+            when
+                deal_states.end_stage_key is null
+                and deal_states.closed_at > deal_states.created_at
                 then deal_states.stage_key
         end as last_stage_key,
         case
+            when
+                logs.first_changed_at is null
+                and deal_states.stage_key is null
+                and deal_states.closed_at <= deal_states.created_at
+                then null
+            else deal_states.end_stage_key
+        end as end_stage_key,
+        case
+            when deal_states.end_stage_key is not null
+                then
+                    greatest(
+                        coalesce(
+                            deal_states.closed_at,
+                            deal_states.updated_at,
+                            deal_states.created_at
+                        ),
+                        coalesce(logs.last_changed_at, deal_states.created_at)
+                    )
             when logs.first_changed_at is null then deal_states.closed_at
             else
                 greatest(
@@ -208,6 +337,21 @@ events as (
         false as is_start_known
     from deal_logs
     where deal_logs.last_stage_key is not null
+    union all
+    select
+        deal_logs.deal_key,
+        3 as event_kind,
+        deal_logs.stated_at as changed_at,
+        0 as tie_position,
+        null as from_stage_key,
+        deal_logs.end_stage_key as to_stage_key,
+        null as sales_rep_key,
+        null as change_channel,
+        true as is_inferred,
+        false as is_left_truncated,
+        false as is_start_known
+    from deal_logs
+    where deal_logs.end_stage_key is not null
 
 ),
 
@@ -274,7 +418,7 @@ moves as (
         ordered.is_start_known
         and not coalesce(
             (
-                ordered.next_kind = 2
+                ordered.next_kind in (2, 3)
                 and ordered.next_stage_key <> ordered.to_stage_key
             )
             or (
@@ -288,6 +432,7 @@ moves as (
             when ordered.event_kind = 0 then 'entry'
             when ordered.event_kind = 2 and ordered.previous_kind = 0 then 'outcome'
             when ordered.event_kind = 2 then 'state'
+            when ordered.event_kind = 3 then 'outcome'
         end as inference
     from ordered
     where

@@ -16,6 +16,7 @@
     ("deal_count", "deal_totals", "deal_count", "loaded_count", "loaded_count"),
     ("log_state_mismatch", "deal_totals", share_of("mismatch_count", "live_count"), "null", "mismatch_count"),
     ("log_gaps", "deal_totals", share_of("gap_count", "live_count"), "null", "gap_count"),
+    ("stage_outcome_conflicts", "deal_totals", share_of("conflict_count", "live_count"), "null", "conflict_count"),
     ("unmapped_stages", "unmapped_counts", "unmapped_count", "null", "unmapped_count"),
     ("unattributed_leads", "deal_totals", share_of("unattributed_count", "request_count"), "null", "unattributed_count"),
     ("deals_without_person", "deal_totals", share_of("personless_count", "live_count"), "null", "personless_count"),
@@ -244,6 +245,23 @@ mismatch_counts as (
 
 ),
 
+conflict_counts as (
+
+    select
+        loaded_deals.source_system,
+        loaded_deals.source_account_id,
+        count(*) as conflict_count
+    from loaded_deals
+    inner join stages on loaded_deals.stage_key = stages.stage_key
+    where
+        not loaded_deals.is_deleted
+        and loaded_deals.declared_outcome <> stages.stage_category
+    group by
+        loaded_deals.source_system,
+        loaded_deals.source_account_id
+
+),
+
 unmapped_counts as (
 
     select
@@ -362,6 +380,7 @@ deal_totals as (
         coalesce(loaded_deal_counts.deal_count, 0) as loaded_count,
         coalesce(mismatch_counts.mismatch_count, 0) as mismatch_count,
         coalesce(mismatch_counts.gap_count, 0) as gap_count,
+        coalesce(conflict_counts.conflict_count, 0) as conflict_count,
         paid_counts.payment_count + billed_counts.invoice_count as money_row_count
     from deal_counts
     cross join paid_counts
@@ -374,6 +393,10 @@ deal_totals as (
         on
             deal_counts.source_system = mismatch_counts.source_system
             and deal_counts.source_account_id = mismatch_counts.source_account_id
+    left join conflict_counts
+        on
+            deal_counts.source_system = conflict_counts.source_system
+            and deal_counts.source_account_id = conflict_counts.source_account_id
 
 ),
 

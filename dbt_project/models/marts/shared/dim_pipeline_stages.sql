@@ -14,7 +14,7 @@ used_implied_stages as (
 
     select distinct moves.to_stage_key as stage_key
     from moves
-    where moves.is_created_stage and moves.transition_number = 1
+    where moves.is_inferred
 
 ),
 
