@@ -5,7 +5,25 @@ with stages as (
 
 ),
 
--- One row per durable stage: a deleted stage has no current version, its last one counts.
+-- A pipeline that was deleted as a whole keeps the steps of its past.
+living_pipelines as (
+
+    select distinct
+        stages.source_system,
+        stages.source_account_id,
+        stages.pipeline_id
+    from stages
+    where
+        stages.is_current
+        and not stages.is_deleted
+        and not stages.is_unsorted
+        and stages.stage_category = 'open'
+        and stages.stage_position > 0
+
+),
+
+-- One row per durable stage: a deleted stage may have no current version, its last one counts. No
+-- deal can enter it any more, so no way through the funnel may be asked to pass it.
 durable_stages as (
 
     select
@@ -14,9 +32,15 @@ durable_stages as (
             when stages.stage_category = 'won' then 'won'
             when stages.stage_category = 'lost' then 'lost'
             when stages.is_unsorted or coalesce(stages.stage_position, 0) = 0 then 'aside'
+            when stages.is_deleted and living_pipelines.pipeline_id is not null then 'aside'
             else 'step'
         end as stage_part
     from stages
+    left join living_pipelines
+        on
+            stages.source_system = living_pipelines.source_system
+            and stages.source_account_id = living_pipelines.source_account_id
+            and stages.pipeline_id = living_pipelines.pipeline_id
     qualify row_number() over (
         partition by stages.stage_key
         order by
