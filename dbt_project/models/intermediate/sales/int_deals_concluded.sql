@@ -94,9 +94,11 @@ earlier_outcomes as (
     select
         moves.deal_key,
         moves.stated_outcome,
+        spans.pipeline_id,
         moves.transitioned_at
     from moves
     inner join left_sales on moves.deal_key = left_sales.deal_key
+    left join spans on moves.to_span_number = spans.span_number
     where moves.stated_outcome is not null
     qualify row_number() over (
         partition by moves.deal_key
@@ -139,6 +141,15 @@ concluded as (
         deals.currency_code,
         last_moves.to_stage_key as stage_key,
         coalesce(deals.pipeline_id, last_moves.to_pipeline_id) as pipeline_id,
+        -- Where the outcome was said: a sale that went on to fulfilment stays with who sold it.
+        coalesce(
+            case
+                when last_moves.stated_outcome is null then earlier_outcomes.pipeline_id
+                else last_moves.to_pipeline_id
+            end,
+            deals.pipeline_id,
+            last_moves.to_pipeline_id
+        ) as outcome_pipeline_id,
         coalesce(known_categories.stage_category, last_moves.to_stage_category)
             as stage_category,
         coalesce(
@@ -206,6 +217,7 @@ final as (
         dated.deal_key,
         dated.stage_key,
         dated.pipeline_id,
+        dated.outcome_pipeline_id,
         dated.stage_category,
         dated.outcome,
         dated.created_at,

@@ -182,6 +182,8 @@ loaded_deal_counts as (
 
 ),
 
+-- The CRM's list shows a deal where it is now: one that was sold and went on to fulfilment is in no
+-- list of won deals of the pipelines that sell.
 mart_lists as (
 
     select
@@ -197,6 +199,7 @@ mart_lists as (
         count(*) filter (
             where
             deals.outcome = 'won'
+            and coalesce(stages.pipeline_role, 'sales') in ('sales', 'repeat')
             and {{ local_date("deals.closed_at", "settings.time_zone") }}
             >= crm_lists.month_start_date
             and {{ local_date("deals.closed_at", "settings.time_zone") }}
@@ -206,6 +209,7 @@ mart_lists as (
             sum(deals.deal_amount) filter (
                 where
                 deals.outcome = 'won'
+                and coalesce(stages.pipeline_role, 'sales') in ('sales', 'repeat')
                 and {{ local_date("deals.closed_at", "settings.time_zone") }}
                 >= crm_lists.month_start_date
                 and {{ local_date("deals.closed_at", "settings.time_zone") }}
@@ -218,6 +222,7 @@ mart_lists as (
         on
             deals.source_system = crm_lists.source_system
             and deals.source_account_id = crm_lists.source_account_id
+    left join stages on deals.stage_key = stages.stage_key
     cross join settings
     where
         not deals.is_deleted

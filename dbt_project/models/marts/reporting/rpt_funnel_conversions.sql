@@ -264,7 +264,8 @@ counted_deals as (
         deals.deal_key,
         deals.source_system,
         deals.source_account_id,
-        deals.pipeline_id,
+        -- A sale does not leave the win rate of its pipeline when its goods are delivered.
+        deals.outcome_pipeline_id as pipeline_id,
         deals.outcome,
         {{ local_date("deals.created_at", "settings.time_zone") }} as created_date,
         {{ local_date("deals.closed_at", "settings.time_zone") }} as closed_date

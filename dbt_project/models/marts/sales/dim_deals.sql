@@ -52,6 +52,7 @@ final as (
         deals_identified.customer_key,
         deals.sales_rep_key,
         concluded.pipeline_id,
+        concluded.outcome_pipeline_id,
         concluded.stage_key,
         -- attributes
         deals.deal_name,
