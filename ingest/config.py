@@ -39,6 +39,7 @@ _ADDRESS = re.compile(r"[^\s/@:]+(:[0-9]{1,5})?|\[[0-9a-fA-F:]+\](:[0-9]{1,5})?"
 # The path of the home goes into SQL texts, addresses of files and templates of DuckDB, dlt, dbt and
 # SQLAlchemy, where these mean something else.
 _UNUSABLE_IN_PATHS = re.compile(r"['%#?{}\x00-\x1f]")
+_SECRET = re.compile(r"[!-~]+")
 _SECTION = "source"
 _ENVIRONMENT = "Environment Variables"
 _PREFIX = "VORONKA_"
@@ -485,8 +486,18 @@ def read_secret(home: Home, ref: SourceRef, name: str) -> str | None:
         home: The home folder.
         ref: Source and account label.
         name: The secret's name.
+
+    Raises:
+        ConfigurationError: It holds a sign that no token has and no request can carry.
     """
-    return _find_secret(home, ref, name)[0]
+    secret, origin = _find_secret(home, ref, name)
+    if secret is not None and not _SECRET.fullmatch(secret):
+        raise ConfigurationError(
+            f"the secret {name} ({origin}) holds a blank or a sign that is not ASCII",
+            account=str(ref),
+            action="Paste it again, alone and without quotes of a text editor",
+        )
+    return secret
 
 
 def read_service_secret(home: Home, service: str, name: str) -> str | None:
@@ -512,7 +523,7 @@ def require_secret(home: Home, ref: SourceRef, name: str) -> str:
         name: The secret's name.
 
     Raises:
-        ConfigurationError: Nobody gave it.
+        ConfigurationError: Nobody gave it, or it cannot be a token.
     """
     secret = read_secret(home, ref, name)
     if secret:
@@ -623,7 +634,10 @@ def _secrets_of(home: Home) -> dict[str, Any]:
 
 def _find_secret(home: Home, ref: SourceRef, name: str) -> tuple[str | None, str]:
     places = [("sources", ref.name, ref.label), ("sources", ref.name)]
-    return _lookup_secret(home, name, places)
+    secret, origin = _lookup_secret(home, name, places)
+    # A pasted token brings the end of its line along; a service's password may begin with a blank.
+    stripped = (secret or "").strip()
+    return (stripped, origin) if stripped else (None, "not set")
 
 
 def _lookup_secret(

@@ -22,6 +22,7 @@ import tenacity
 
 from ingest.errors import (
     AuthenticationError,
+    ConfigurationError,
     IngestError,
     RateLimitError,
     SourceContractError,
@@ -495,6 +496,14 @@ class ApiClient:
             response = self._client.send(request, stream=asked.sink is not None)
             if asked.sink is not None:
                 response = _drained(response, asked.sink)
+        except httpx.LocalProtocolError:
+            # Its text quotes the header, and that may be the token.
+            raise ConfigurationError(
+                f"the request to {httpx.URL(asked.url).host} cannot be written: a header of it "
+                "holds a sign that may not stand there",
+                account=self.account,
+                action="Paste the token again (voronka doctor shows where it is read from)",
+            ) from None
         except (httpx.TransportError, httpx.DecodingError) as failure:
             error = self._unreachable(asked.url, failure)
             if isinstance(failure, httpx.UnsupportedProtocol):

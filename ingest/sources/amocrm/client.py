@@ -251,7 +251,7 @@ def token_for(
     """
     token = read_secret(home, ref, "token")
     if token:
-        return LongLivedToken(token.strip(), str(ref))
+        return LongLivedToken(token, str(ref))
     names = ("client_id", "client_secret", "refresh_token")
     secrets = {name: read_secret(home, ref, name) for name in names}
     if not any(secrets.values()):

@@ -217,8 +217,8 @@ class VkAdsClient:
         token = VkToken(
             options,
             home.secrets_dir / f"{ref.name}_{ref.label}.json",
-            client_id=require_secret(home, ref, "client_id").strip(),
-            client_secret=require_secret(home, ref, "client_secret").strip(),
+            client_id=require_secret(home, ref, "client_id"),
+            client_secret=require_secret(home, ref, "client_secret"),
             account=self._account,
             on_request=self._limiter.count_in,
             sleep=sleep,

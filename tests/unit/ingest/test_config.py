@@ -164,6 +164,33 @@ def test_a_missing_secret_says_what_to_set(tmp_path: Path) -> None:
         require_secret(settings.home, SourceRef("yandex_direct"), "token")
 
 
+def test_blanks_around_a_secret_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings({"VORONKA_HOME": str(tmp_path)})
+    direct = SourceRef("yandex_direct")
+    monkeypatch.setenv("SOURCES__YANDEX_DIRECT__TOKEN", " abc\n")
+    assert require_secret(settings.home, direct, "token") == "abc"
+    monkeypatch.setenv("SOURCES__YANDEX_DIRECT__TOKEN", " \t")
+    with pytest.raises(ConfigurationError, match="the secret token is missing"):
+        require_secret(settings.home, direct, "token")
+
+
+@pytest.mark.parametrize("pasted", ["abc\ndef", "abc def", "“abc”", "токен-абв"])
+def test_a_badly_pasted_secret_is_named_and_not_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pasted: str
+) -> None:
+    settings = load_settings({"VORONKA_HOME": str(tmp_path), "VORONKA_SOURCES": "yandex_direct"})
+    monkeypatch.setenv("SOURCES__YANDEX_DIRECT__TOKEN", pasted)
+    with pytest.raises(ConfigurationError, match="the secret token") as caught:
+        require_secret(settings.home, SourceRef("yandex_direct"), "token")
+    told = str(caught.value)
+    assert "environment SOURCES__YANDEX_DIRECT__TOKEN" in told
+    assert not any(part in told for part in ("abc", "def", "абв", "\n"))
+    # What shows the settings still works.
+    assert any(value.name.endswith("token") for value in settings.explain())
+
+
 def test_a_broken_secrets_file_is_named_and_not_quoted(tmp_path: Path) -> None:
     settings = load_settings({"VORONKA_HOME": str(tmp_path)})
     (tmp_path / "secrets.toml").write_text("token = secret-value-without-quotes")

@@ -14,6 +14,7 @@ import pytest
 
 from ingest.errors import (
     AuthenticationError,
+    ConfigurationError,
     RateLimitError,
     SourceContractError,
     UnreachableError,
@@ -392,3 +393,16 @@ def test_what_is_no_success_or_a_page_never_reaches_the_file() -> None:
     with client(answers(page)) as api:
         assert api.request("GET", "part", sink=sink).content == b"<html>"
     assert sink.getvalue() == b"untouched"
+
+
+def test_a_header_that_cannot_be_sent_is_told_at_once_and_not_quoted() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        raise httpx.LocalProtocolError("Illegal header value b'Bearer abc\\ndef'")
+
+    with pytest.raises(ConfigurationError) as caught, client(answer) as api:
+        api.get_json("things")
+    assert len(asked) == 1
+    assert "abc" not in str(caught.value)
