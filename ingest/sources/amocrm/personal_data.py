@@ -1,6 +1,7 @@
 """Which keys of amoCRM's records hold personal data, and what becomes of them."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -51,19 +52,28 @@ def _nothing(_value: Any) -> None:
     return None
 
 
+def _entries(value: Any) -> Iterable[dict[str, Any]]:
+    """Return the objects of what should be a list; PHP numbers the keys of one with a gap."""
+    if not isinstance(value, dict):
+        return ()
+    entries = list(value.values())
+    return entries if all(isinstance(entry, dict) for entry in entries) else [value]
+
+
 def _custom_fields(privacy: Privacy) -> Handler:
     """Return the scrubber of `custom_fields_values`; what a field holds is looked up once."""
     actions: dict[Any, Handler | None] = {}
 
     def scrub(fields: Any) -> Any:
-        for entry in fields:
+        for entry in fields if type(fields) is list else _entries(fields):
             field_id = entry.get("field_id")
             try:
                 action = actions[field_id]
             except KeyError:
                 action = actions[field_id] = _action_of(privacy, entry)
             if action is not None:
-                for item in entry.get("values") or ():
+                values = entry.get("values")
+                for item in values if type(values) is list else _entries(values):
                     value = item.get("value")
                     if value is not None and value != "":
                         item["value"] = action(value)
@@ -130,7 +140,7 @@ def _contacts(privacy: Privacy) -> Handler:
     scrub_fields = _custom_fields(privacy)
 
     def scrub(contacts: Any) -> Any:
-        for contact in contacts:
+        for contact in contacts if type(contacts) is list else _entries(contacts):
             if len(contact) > 3 or "name" in contact:
                 contact["name"] = None
                 fields = contact.pop("custom_fields_values", None)
@@ -148,8 +158,8 @@ def _companies(privacy: Privacy) -> Handler:
     scrub_fields = _custom_fields(privacy)
 
     def scrub(companies: Any) -> Any:
-        for company in companies:
-            if len(company) > 2:
+        for company in companies if type(companies) is list else _entries(companies):
+            if len(company) > 2 or "name" in company:
                 fields = company.pop("custom_fields_values", None)
                 name = company.get("name")
                 scrub_rest(company)
@@ -164,7 +174,7 @@ def _companies(privacy: Privacy) -> Handler:
 
 def _tags(privacy: Privacy) -> Handler:
     def scrub(tags: Any) -> Any:
-        for tag in tags:
+        for tag in tags if type(tags) is list else _entries(tags):
             name = tag.get("name")
             if isinstance(name, str):
                 tag["name"] = privacy.mask_tag(name)

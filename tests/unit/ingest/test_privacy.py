@@ -365,6 +365,33 @@ def test_contacts_lose_names_and_keep_identity(privacy: Privacy) -> None:
     assert privacy.hash_phone("+79161234567") in text
 
 
+NUMBERED = [
+    {"_embedded": {"contacts": {"0": {"id": 7, "name": "Иван", "first_name": "Иван"}}}},
+    {"_embedded": {"contacts": {"1234": {"id": 7, "name": "Иван"}}}},
+    {"_embedded": {"contacts": {"id": 7, "name": "Иван", "last_name": "Петров"}}},
+    {"_embedded": {"companies": {"0": {"id": 7, "name": "ИП Петров Иван"}}}},
+    {"_embedded": {"tags": {"1": {"id": 7, "name": "8 (916) 123-45-67"}}}},
+    {"custom_fields_values": {"0": crm_field("text", "89161234567", "PHONE")}},
+    {
+        "custom_fields_values": [
+            {**crm_field("text", "", "PHONE"), "values": {"0": {"value": "89161234567"}}}
+        ]
+    },
+]
+
+
+@pytest.mark.parametrize("table", ["leads", "contacts", "unsorted"])
+@pytest.mark.parametrize("record", NUMBERED)
+def test_a_list_written_as_an_object_hides_nobody(
+    privacy: Privacy, table: str, record: dict[str, object]
+) -> None:
+    if table == "contacts" and "contacts" in str(record):
+        pytest.skip("a contact embeds no contacts")
+    text = scrubbed(privacy, table, {"id": 1, **record})
+    rest = re.sub("ph_[0-9a-f]{32}", "", text)
+    assert not [part for part in ("Иван", "Петров", "916", "45-67") if part in rest]
+
+
 def test_notes_tasks_and_metadata_lose_texts_and_people(privacy: Privacy) -> None:
     note = {
         "id": 1,
