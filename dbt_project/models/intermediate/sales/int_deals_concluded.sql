@@ -234,13 +234,11 @@ final as (
         end as is_mid_funnel_start,
         dated.rate_date,
         dated.amount_currency_code,
-        cast(
-            case
-                when dated.amount_currency_code = dated.reporting_currency_code
-                    then dated.deal_native_amount
-                else round(dated.deal_native_amount * exchange_rates.rate, 2)
-            end as decimal(18, 2)
-        ) as deal_amount,
+        case
+            when dated.amount_currency_code = dated.reporting_currency_code
+                then dated.deal_native_amount
+            else {{ at_rate("dated.deal_native_amount", "exchange_rates.rate") }}
+        end as deal_amount,
         dated.observed_until_at
     from dated
     left join exchange_rates
