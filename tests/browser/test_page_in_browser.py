@@ -159,8 +159,8 @@ def test_number_of_another_dashboard_opens_its_list(
     # A list that lies one tap deeper is opened by the tap that leads to it.
     chromium.open(pages["full"], "ru-channels")
     chromium.click("#ru-channels-table a")
-    assert chromium.run("return location.hash") == "#ru-funnel-leads"
-    assert chromium.run("return document.querySelector('#ru-funnel-leads').open")
+    assert chromium.run("return location.hash") == "#ru-channels-leads"
+    assert chromium.run("return document.querySelector('#ru-channels-leads').open")
 
 
 def test_menu_leads_everywhere_and_shows_where_one_is(
