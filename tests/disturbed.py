@@ -323,6 +323,7 @@ class Tally:
     retried: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
     doubled: int = 0
+    seeds: int = 0
     loads: int = 0
     errors: list[str] = field(default_factory=list)
 

@@ -75,12 +75,17 @@ def tallies() -> Iterator[dict[str, Tally]]:
     for source, tally in found.items():
         if not tally.loads:
             continue
-        never = [kind for kind in kinds_of(APIS[source]) if not tally.injected[kind]]
+        never = never_met(source, tally)
         print(f"\n{source}: {tally.loads} loads, {len(tally.errors)} of them ended by an error")
         print(tally.table())
         for text, count in tally.reasons().most_common():
             print(f"  {count:>3} x {text}")
         print(f"  rows doubled: {tally.doubled}; never met: {', '.join(never) or 'none'}")
+
+
+def never_met(source: str, tally: Tally) -> list[str]:
+    """Return the kinds of fault an API can have and had in no load."""
+    return [kind for kind in kinds_of(APIS[source]) if not tally.injected[kind]]
 
 
 @pytest.mark.parametrize("block", range(0, SEEDS, BLOCK), ids=lambda first: f"seeds from {first}")
@@ -110,6 +115,15 @@ def test_no_fault_loses_or_doubles_a_row(
         flush=True,
     )
     assert tally.doubled == 0
+    tally.seeds += BLOCK
+
+
+# After all blocks, which are counted in one process.
+@pytest.mark.parametrize("source", APIS)
+def test_every_kind_of_fault_was_met(source: str, tallies: dict[str, Tally]) -> None:
+    if tallies[source].seeds < SEEDS:
+        pytest.skip(f"{tallies[source].seeds} of {SEEDS} seeds were run")
+    assert never_met(source, tallies[source]) == []
 
 
 @pytest.fixture(scope="module")
