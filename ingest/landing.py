@@ -53,7 +53,7 @@ def land_pull(
     pull: Pull,
     batches: Iterable[pa.RecordBatch],
     *,
-    vanished: Callable[[set[str]], Sequence[str]] | None = None,
+    read_again: Callable[[], Iterable[str]] | None = None,
     settle: Callable[[Pull], Pull] | None = None,
 ) -> Iterator[Any]:
     """Yield what changed, then tombstones, then the pull itself, all named for dlt.
@@ -67,7 +67,8 @@ def land_pull(
         table: The raw table.
         pull: What is being read.
         batches: Rows of that pull.
-        vanished: Given all ids seen, returns stored ids that are gone; snapshots only.
+        read_again: Reads the ids of the whole list once more; snapshots only. Gone is what neither
+            read shows: pages shift while they are read, and one of a vendor's machines may lag.
         settle: Fills in what is known of the pull only after reading, such as its window.
     """
     seen: set[str] = set()
@@ -88,7 +89,7 @@ def land_pull(
 
     try:
         for batch in _parsed(batches):
-            if vanished is not None:
+            if read_again is not None:
                 seen.update(str(value) for value in batch.column("record_id").to_pylist())
             row_count += batch.num_rows
             budget.spend(batch.num_rows)
@@ -96,7 +97,13 @@ def land_pull(
             waiting_rows += batch.num_rows
             if waiting_rows >= _FLUSH_ROWS:
                 yield from flush()
-        gone = list(vanished(seen)) if vanished is not None else []
+        gone: list[str] = []
+        if read_again is not None:
+            stored = state.live_ids(table, account_id=pull.source_account_id)
+            gone = [record_id for record_id in stored if record_id not in seen]
+            if gone:
+                again = set(read_again())
+                gone = [record_id for record_id in gone if record_id not in again]
         if gone:
             waiting.append(
                 tombstone_batch(

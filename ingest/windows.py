@@ -12,6 +12,14 @@ class Window:
     start: datetime
     end: datetime
 
+    def overlaps(self, other: "Window") -> bool:
+        """Return whether some moment lies in both.
+
+        Args:
+            other: Another window.
+        """
+        return self.start < other.end and other.start < self.end
+
 
 def merge_windows(windows: Iterable[Window]) -> list[Window]:
     """Return the same time as windows that neither touch nor overlap.

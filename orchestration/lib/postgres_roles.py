@@ -10,8 +10,9 @@ from psycopg import sql
 from orchestration.lib.errors import PostgresError
 from orchestration.lib.postgres_connection import PostgresTarget
 
+_MARK = "Voronka: reads the schema marts and nothing else"
 # Without a home: made before the comment named one.
-_OURS = re.compile(r"Voronka: reads the schema marts and nothing else(?:, home ([0-9a-f]+))?")
+_OURS = re.compile(rf"{re.escape(_MARK)}(?:, home ([0-9a-f]+))?")
 
 
 def ensure_reader(connection: psycopg.Connection[Any], target: PostgresTarget) -> None:
@@ -53,7 +54,7 @@ def ensure_reader(connection: psycopg.Connection[Any], target: PostgresTarget) -
                     sql.SQL("alter role {} set default_transaction_read_only = on").format(name)
                 )
             if said is None or said[1] is None:
-                comment = f"Voronka: reads the schema marts and nothing else, home {target.home_id}"
+                comment = f"{_MARK}, home {target.home_id}"
                 connection.execute(
                     sql.SQL("comment on role {} is {}").format(name, sql.Literal(comment))
                 )

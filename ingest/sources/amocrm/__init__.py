@@ -346,19 +346,9 @@ class _Reader:
                 if rows:
                     yield self._session.batch(endpoint, rows, pull.pull_id)
 
-        def vanished(seen: set[str]) -> list[str]:
-            stored = self._state.live_ids(endpoint.table, account_id=self._session.account_id)
-            gone = [record_id for record_id in stored if record_id not in seen]
-            if gone:
-                # Gone is only what two whole reads did not show: pages shift while they are read,
-                # and one of the vendor's machines may lag behind.
-                again = {
-                    endpoint.id_of(row)
-                    for rows in client.pages(path or endpoint.path, endpoint.name, endpoint.params)
-                    for row in rows
-                }
-                gone = [record_id for record_id in gone if record_id not in again]
-            return gone
+        def read_again() -> Iterator[str]:
+            for rows in client.pages(path or endpoint.path, endpoint.name, endpoint.params):
+                yield from map(endpoint.id_of, rows)
 
         yield from land_pull(
             self._state,
@@ -366,7 +356,7 @@ class _Reader:
             endpoint.table,
             pull,
             batches(),
-            vanished=vanished,
+            read_again=read_again,
         )
         self._finish_list(endpoint)
 

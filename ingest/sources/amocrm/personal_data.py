@@ -54,6 +54,8 @@ def _nothing(_value: Any) -> None:
 
 def _entries(value: Any) -> Iterable[dict[str, Any]]:
     """Return the objects of what should be a list; PHP numbers the keys of one with a gap."""
+    if type(value) is list:
+        return value
     if not isinstance(value, dict):
         return ()
     entries = list(value.values())
@@ -65,7 +67,7 @@ def _custom_fields(privacy: Privacy) -> Handler:
     actions: dict[Any, Handler | None] = {}
 
     def scrub(fields: Any) -> Any:
-        for entry in fields if type(fields) is list else _entries(fields):
+        for entry in _entries(fields):
             field_id = entry.get("field_id")
             try:
                 action = actions[field_id]
@@ -73,7 +75,7 @@ def _custom_fields(privacy: Privacy) -> Handler:
                 action = actions[field_id] = _action_of(privacy, entry)
             if action is not None:
                 values = entry.get("values")
-                for item in values if type(values) is list else _entries(values):
+                for item in _entries(values):
                     value = item.get("value")
                     if value is not None and value != "":
                         item["value"] = action(value)
@@ -140,7 +142,7 @@ def _contacts(privacy: Privacy) -> Handler:
     scrub_fields = _custom_fields(privacy)
 
     def scrub(contacts: Any) -> Any:
-        for contact in contacts if type(contacts) is list else _entries(contacts):
+        for contact in _entries(contacts):
             if len(contact) > 3 or "name" in contact:
                 contact["name"] = None
                 fields = contact.pop("custom_fields_values", None)
@@ -158,7 +160,7 @@ def _companies(privacy: Privacy) -> Handler:
     scrub_fields = _custom_fields(privacy)
 
     def scrub(companies: Any) -> Any:
-        for company in companies if type(companies) is list else _entries(companies):
+        for company in _entries(companies):
             if len(company) > 2 or "name" in company:
                 fields = company.pop("custom_fields_values", None)
                 name = company.get("name")
@@ -174,7 +176,7 @@ def _companies(privacy: Privacy) -> Handler:
 
 def _tags(privacy: Privacy) -> Handler:
     def scrub(tags: Any) -> Any:
-        for tag in tags if type(tags) is list else _entries(tags):
+        for tag in _entries(tags):
             name = tag.get("name")
             if isinstance(name, str):
                 tag["name"] = privacy.mask_tag(name)

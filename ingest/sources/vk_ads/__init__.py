@@ -315,15 +315,10 @@ def _read_plans(
         privacy=advertiser.privacy.scrubber(_RULES),
     )
 
-    def vanished(seen: set[str]) -> Sequence[str]:
-        stored = state.live_ids(AD_PLANS, account_id=account_id)
-        gone = [record_id for record_id in stored if record_id not in seen]
-        if gone:
-            again = {_id_of(row) for row in advertiser.listed_plans()}
-            gone = [record_id for record_id in gone if record_id not in again]
-        return gone
+    def read_again() -> Iterator[str]:
+        yield from map(_id_of, advertiser.listed_plans())
 
-    yield from land_pull(state, budget, AD_PLANS, pull, [batch], vanished=vanished)
+    yield from land_pull(state, budget, AD_PLANS, pull, [batch], read_again=read_again)
     budget.report(AD_PLANS, 1, 1, len(records))
     budget.finish(AD_PLANS)
 
@@ -368,17 +363,13 @@ def _read_changes(
                 privacy=advertiser.privacy.scrubber(_RULES),
             )
 
-    def vanished(seen: set[str]) -> Sequence[str]:
-        stored = state.live_ids(table, account_id=account_id)
-        gone = [record_id for record_id in stored if record_id not in seen]
-        if gone:
-            again = {_id_of(row) for page in advertiser.client.pages(table) for row in page}
-            gone = [record_id for record_id in gone if record_id not in again]
-        return gone
+    def read_again() -> Iterator[str]:
+        for page in advertiser.client.pages(table):
+            yield from map(_id_of, page)
 
     before = budget.rows
     yield from land_pull(
-        state, budget, table, pull, batches(), vanished=vanished if is_full else None
+        state, budget, table, pull, batches(), read_again=read_again if is_full else None
     )
     budget.report(table, 1, 1, budget.rows - before)
     budget.finish(table)

@@ -183,9 +183,7 @@ class _Plan:
 
     def salt_of(self, window: Window) -> str:
         """Return the salt of days that may differ from a report made some hours ago."""
-        was_read = any(
-            known.start < window.end and window.start < known.end for known in self.covered
-        )
+        was_read = any(known.overlaps(window) for known in self.covered)
         return self.salt if was_read or window.end > self.fresh_from else ""
 
 
@@ -251,16 +249,10 @@ def _read_campaigns(
         privacy=advertiser.privacy.scrubber(_RULES),
     )
 
-    def vanished(seen: set[str]) -> Sequence[str]:
-        stored = state.live_ids(CAMPAIGNS, account_id=account_id)
-        gone = [record_id for record_id in stored if record_id not in seen]
-        if gone:
-            # Gone is only what two reads did not show: one of the vendor's machines may lag behind.
-            again = {_id_of(item) for item in advertiser.client.campaigns()}
-            gone = [record_id for record_id in gone if record_id not in again]
-        return gone
+    def read_again() -> Iterator[str]:
+        yield from map(_id_of, advertiser.client.campaigns())
 
-    yield from land_pull(state, budget, CAMPAIGNS, pull, [batch], vanished=vanished)
+    yield from land_pull(state, budget, CAMPAIGNS, pull, [batch], read_again=read_again)
     budget.report(CAMPAIGNS, 1, 1, len(records))
     units = advertiser.client.units_left
     if units is not None and units[0] < units[1] * _LOW_UNITS:

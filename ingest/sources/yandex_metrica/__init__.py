@@ -316,7 +316,7 @@ def _window_batches(
     first, last = counter.days.first_and_last(window)
     gone: set[str] = set()
     # Days that nobody read before hold nothing that could have vanished.
-    if any(known.start < window.end and window.start < known.end for known in counter.covered):
+    if any(known.overlaps(window) for known in counter.covered):
         days = counter.days.id_prefixes(window)
         gone = set(state.live_ids(VISITS, account_id=counter.account_id, prefixes=days))
     for found in counter.client.visits(first, last):

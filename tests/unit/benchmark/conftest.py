@@ -92,14 +92,18 @@ def tiny_tables() -> CompanyTables:
     )
 
 
-@pytest.fixture(scope="session")
-def truth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the truth of the tiny firm, nothing planted in it."""
-    folder = tmp_path_factory.mktemp("truth")
-    save_world(folder, tiny_tables())
+def save_unplanted(folder: Path, tables: CompanyTables) -> Path:
+    """Write the truth of a firm in which nothing is planted."""
+    save_world(folder, tables)
     parquet.write_table(ITEMS.empty_table(), folder / "truth_items.parquet")
     parquet.write_table(SIZES.empty_table(), folder / "truth_sizes.parquet")
     return folder
+
+
+@pytest.fixture(scope="session")
+def truth_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the truth of the tiny firm, nothing planted in it."""
+    return save_unplanted(tmp_path_factory.mktemp("truth"), tiny_tables())
 
 
 @pytest.fixture

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from pyarrow import parquet
 
-from ingest.demo.planted.truth_tables import ITEMS, SIZES
 from ingest.demo.tables import CompanyTables
 from orchestration.lib.benchmark.identity import MergeRates, merge_rates
-from orchestration.lib.benchmark.world import attach_truth, save_world
+from orchestration.lib.benchmark.world import attach_truth
+from tests.unit.benchmark.conftest import save_unplanted
 
 PERSONS = range(1, 31)
 MOMENT = "2026-01-10T10:00:00+03:00"
@@ -80,11 +79,7 @@ def crowd() -> CompanyTables:
 
 @pytest.fixture(scope="module")
 def crowd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("crowd")
-    save_world(folder, crowd())
-    parquet.write_table(ITEMS.empty_table(), folder / "truth_items.parquet")
-    parquet.write_table(SIZES.empty_table(), folder / "truth_sizes.parquet")
-    return folder
+    return save_unplanted(tmp_path_factory.mktemp("crowd"), crowd())
 
 
 @pytest.fixture

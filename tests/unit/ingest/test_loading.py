@@ -109,11 +109,13 @@ def land(
         if fails:
             raise RateLimitError("too fast")
 
-    def vanished(seen: set[str]) -> list[str]:
-        return [key for key in state.live_ids("users", account_id="900") if key not in seen]
+    def read_again() -> list[str]:
+        return [str(record["id"]) for record in records]
 
     resource = dlt.resource(
-        land_pull(state, budget, "users", pull, batches(), vanished=vanished if snapshot else None),
+        land_pull(
+            state, budget, "users", pull, batches(), read_again=read_again if snapshot else None
+        ),
         name="users",
         write_disposition="append",
     )
