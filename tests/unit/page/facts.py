@@ -157,7 +157,7 @@ def _deals(insert: Insert, walks: list[_Walk], channels: tuple[str, ...]) -> Non
                 "deal_kind": walk.kind,
                 "target_status": {"won": "target", "lost": "non_target"}.get(
                     walk.outcome if walk.number % 3 else "", "undefined"),
-                "is_deleted": False, "is_mid_funnel_start": False,
+                "is_deleted": False, "is_mid_funnel_start": False, "is_first_move_known": True,
             }
             for walk in walks
         ],
@@ -183,6 +183,7 @@ def _stages(insert: Insert, walks: list[_Walk], fresh: dt.datetime) -> None:
                     "entered_at": moment, "exited_at": after, "dwell_seconds": seconds,
                     "dwell_business_seconds": seconds * 0.27, "is_censored": after is None,
                     "is_left_truncated": False, "is_dwell_measured": True,
+                    "standing_seconds": seconds if after is None else None,
                 }
             )  # fmt: skip
             moves.append(
@@ -194,6 +195,7 @@ def _stages(insert: Insert, walks: list[_Walk], fresh: dt.datetime) -> None:
                     "transitioned_at": moment, "direction": direction,
                     "is_backward": direction == "backward",
                     "dwell_seconds": (moment - since).total_seconds() if before else None,
+                    "is_dwell_measured": before is not None,
                     "sales_rep_key": walk.rep,
                 }
             )  # fmt: skip

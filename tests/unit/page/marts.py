@@ -309,6 +309,7 @@ class _Company:
                             "to_stage_key": f"amocrm:900:1:{two}", "to_stage_name": names[two],
                             "row_kind": "exit",
                             "transition_count": round(1100 * share * 0.62**one),
+                            "measured_count": round(1000 * share * 0.62**one),
                             "open_visit_count": 0, "share_of_exits_ratio": share,
                             "mean_dwell_seconds": 86400 * (one + 1) * 1.7,
                             "median_dwell_seconds": 3600 * (one + 1) * 11,

@@ -80,9 +80,9 @@ def company(tmp_path: Path) -> Company:
     return make
 
 
-def rows(path: Path, key: str) -> list[dict[str, Any]]:
-    """Return what a card of the dashboard answers."""
-    file = next(one for one in read_dashboards(DASHBOARDS) if one.dashboard.name == "speed")
+def rows(path: Path, key: str, dashboard: str = "speed") -> list[dict[str, Any]]:
+    """Return what a card of a dashboard answers."""
+    file = next(one for one in read_dashboards(DASHBOARDS) if one.dashboard.name == dashboard)
     card = next(one for one in file.dashboard.cards() if one.key == key)
     with duckdb.connect(str(path), read_only=True) as connection:
         cursor = connection.execute(bound_sql(card, {}))

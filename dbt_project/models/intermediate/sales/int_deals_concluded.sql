@@ -48,7 +48,8 @@ entries as (
         moves.deal_key,
         moves.is_created_stage,
         moves.is_mid_funnel_stage,
-        moves.is_left_truncated
+        moves.is_left_truncated,
+        moves.is_dwell_measured
     from moves
     where moves.transition_number = 1
 
@@ -170,6 +171,8 @@ concluded as (
         entries.is_created_stage,
         entries.is_mid_funnel_stage,
         entries.is_left_truncated,
+        -- A measured stay ended by a move that the log shows, or has not ended.
+        coalesce(entries.is_dwell_measured, false) as is_first_move_known,
         coalesce(second_stages.is_mid_funnel_stage, false)
             as is_second_stage_mid_funnel,
         coalesce(last_moves.is_in_service, false)
@@ -225,6 +228,7 @@ final as (
         coalesce(dated.closed_at < dated.created_at, false)
             as is_closed_before_created,
         dated.is_left_truncated,
+        dated.is_first_move_known,
         dated.is_service,
         -- Where the log begins late, the first stage known is not the first stage.
         case

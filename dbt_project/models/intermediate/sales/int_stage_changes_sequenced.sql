@@ -301,7 +301,8 @@ events as (
         changes.change_channel,
         false as is_inferred,
         false as is_left_truncated,
-        true as is_start_known
+        true as is_start_known,
+        true as is_log_kept
     from changes
     left join ties on changes.stage_change_key = ties.stage_change_key
     left join orphans on changes.deal_key = orphans.deal_key
@@ -319,7 +320,8 @@ events as (
         true as is_inferred,
         coalesce(deal_logs.is_log_late, false) as is_left_truncated,
         deal_logs.is_log_kept
-        and not coalesce(deal_logs.is_log_late, false) as is_start_known
+        and not coalesce(deal_logs.is_log_late, false) as is_start_known,
+        deal_logs.is_log_kept
     from deal_logs
     where deal_logs.is_entry_inferred
     union all
@@ -334,7 +336,8 @@ events as (
         null as change_channel,
         true as is_inferred,
         false as is_left_truncated,
-        false as is_start_known
+        false as is_start_known,
+        deal_logs.is_log_kept
     from deal_logs
     where deal_logs.last_stage_key is not null
     union all
@@ -349,7 +352,8 @@ events as (
         null as change_channel,
         true as is_inferred,
         false as is_left_truncated,
-        false as is_start_known
+        false as is_start_known,
+        deal_logs.is_log_kept
     from deal_logs
     where deal_logs.end_stage_key is not null
 
@@ -364,6 +368,7 @@ ordered as (
         lag(events.event_kind) over log as previous_kind,
         lag(events.to_stage_key) over log as previous_stage_key,
         lag(events.changed_at) over log as previous_at,
+        lag(events.is_start_known) over log as is_previous_start_known,
         lead(events.event_kind) over log as next_kind,
         lead(events.from_stage_key) over log as next_from_stage_key,
         lead(events.to_stage_key) over log as next_stage_key,
@@ -413,6 +418,7 @@ moves as (
             false
         ) as is_after_gap,
         ordered.is_left_truncated,
+        ordered.is_log_kept,
         -- Where the next stage comes from the deal alone, or behind a gap, the stay ended at a
         -- moment nobody wrote down; what looks like a long stay may have been a short one.
         ordered.is_start_known
@@ -428,6 +434,17 @@ moves as (
             ),
             false
         ) as is_dwell_measured,
+        -- The same of the stay that this move ends: only a record that continues the log ends one.
+        coalesce(
+            ordered.is_previous_start_known
+            and ordered.event_kind = 1
+            and not coalesce(
+                ordered.previous_kind = 1
+                and ordered.from_stage_key <> ordered.previous_stage_key,
+                false
+            ),
+            false
+        ) as is_from_dwell_measured,
         case
             when ordered.event_kind = 0 then 'entry'
             when ordered.event_kind = 2 and ordered.previous_kind = 0 then 'outcome'
@@ -564,7 +581,9 @@ final as (
         directed.is_after_gap,
         directed.inference,
         directed.is_left_truncated,
-        directed.is_dwell_measured
+        directed.is_log_kept,
+        directed.is_dwell_measured,
+        directed.is_from_dwell_measured
     from directed
 
 )

@@ -51,7 +51,9 @@ moves as (
         coalesce(transitions.from_pipeline_id, transitions.to_pipeline_id) as pipeline_id,
         transitions.from_stage_key,
         transitions.to_stage_key,
-        transitions.dwell_seconds
+        -- A move nobody logged, or one behind a gap, does not tell how long the stay was.
+        case when transitions.is_dwell_measured then transitions.dwell_seconds end
+            as dwell_seconds
     from transitions
     inner join live_deals on transitions.deal_key = live_deals.deal_key
     cross join settings
@@ -68,6 +70,7 @@ counted as (
         case when from_stage_key is null then 'entry' else 'exit' end as row_kind,
         count(*) as transition_count,
         cast(0 as bigint) as open_visit_count,
+        count(dwell_seconds) as measured_count,
         cast(sum(dwell_seconds) / nullif(count(dwell_seconds), 0) as decimal(18, 6))
             as mean_dwell_seconds,
         cast(percentile_cont(0.5) within group (order by dwell_seconds) as decimal(18, 6))
@@ -97,6 +100,7 @@ open_visits as (
         'open' as row_kind,
         cast(0 as bigint) as transition_count,
         count(*) as open_visit_count,
+        cast(0 as bigint) as measured_count,
         cast(null as decimal(18, 6)) as mean_dwell_seconds,
         cast(null as decimal(18, 6)) as median_dwell_seconds
     from visits
@@ -150,7 +154,8 @@ final as (
         ) as share_of_exits_ratio,
         all_rows.mean_dwell_seconds,
         all_rows.median_dwell_seconds,
-        all_rows.open_visit_count
+        all_rows.open_visit_count,
+        all_rows.measured_count
     from all_rows
     left join stages as from_stages on all_rows.from_stage_key = from_stages.stage_key
     left join stages as to_stages on all_rows.to_stage_key = to_stages.stage_key

@@ -92,7 +92,8 @@ final as (
         deals.is_deleted,
         concluded.is_mid_funnel_start,
         concluded.is_closed_before_created,
-        concluded.is_left_truncated
+        concluded.is_left_truncated,
+        concluded.is_first_move_known
     from deals
     inner join concluded on deals.deal_key = concluded.deal_key
     inner join deals_identified on deals.deal_key = deals_identified.deal_key

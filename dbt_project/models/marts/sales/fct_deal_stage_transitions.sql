@@ -36,7 +36,8 @@ final as (
         moves.sales_rep_key,
         moves.change_channel,
         moves.is_inferred,
-        moves.is_after_gap
+        moves.is_after_gap,
+        moves.is_from_dwell_measured as is_dwell_measured
     from moves
     left join spans as from_spans
         on moves.from_span_number = from_spans.span_number

@@ -66,7 +66,11 @@ final as (
         stays.next_at is null as is_censored,
         stays.is_left_truncated,
         stays.is_inferred,
-        stays.is_dwell_measured
+        stays.is_dwell_measured,
+        case
+            when stays.next_at is null and stays.is_log_kept
+                then {{ seconds_between("stays.transitioned_at", "stays.measured_until_at") }}
+        end as standing_seconds
     from stays
     left join spans on stays.to_span_number = spans.span_number
     left join business_days as from_days

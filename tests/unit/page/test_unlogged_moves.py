@@ -1,0 +1,130 @@
+"""Moves that nobody wrote down: no first move is made of them, and no standstill of an age."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.unit.page.marts import FRESH, write_marts
+from tests.unit.page.test_speed import rows, said
+
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Lead:
+    """A lead by its first move, the days it stood before, and whether the CRM wrote that down."""
+
+    direction: str | None
+    days: int
+    is_logged: bool = True
+
+
+Company = Callable[[Sequence[Lead]], Path]
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Company:
+    """Return a maker of a published file that holds leads and their first moves."""
+
+    def make(leads: Sequence[Lead]) -> Path:
+        path = write_marts(tmp_path / "moves_serve.duckdb", "empty")
+        connection = duckdb.connect(str(path))
+        connection.execute(
+            "insert into marts.rpt_owner_panel (fresh_until_at, time_zone) "
+            "values (?, 'Europe/Moscow')",
+            [FRESH],
+        )
+        connection.execute(
+            "insert into marts.dim_pipeline_stages (stage_key, stage_name, pipeline_name, "
+            "stage_category, pipeline_role, is_current) "
+            "values ('new', 'New', 'Sales', 'open', 'sales', true)"
+        )
+        for number, lead in enumerate(leads):
+            key = str(number)
+            is_waiting = lead.direction is None
+            connection.execute(
+                "insert into marts.dim_deals (deal_key, deal_id, stage_key, stage_category, "
+                "outcome, deal_kind, deal_amount, is_deleted, is_mid_funnel_start, "
+                "is_first_move_known, created_at) "
+                "values (?, ?, 'new', 'open', 'open', 'new', 100, false, false, ?, "
+                "'2026-11-10 09:00:00')",
+                [key, key, lead.is_logged],
+            )
+            connection.execute(
+                "insert into marts.fct_deal_stage_visits (visit_key, deal_key, visit_number, "
+                "stage_key, entered_at, dwell_seconds, is_censored, is_left_truncated, "
+                "is_dwell_measured, standing_seconds) "
+                "values (?, ?, 1, 'new', '2026-11-10 09:00:00', ?, ?, false, ?, ?)",
+                [
+                    f"{key}:1", key, lead.days * DAY, is_waiting, lead.is_logged,
+                    lead.days * DAY if is_waiting and lead.is_logged else None,
+                ],
+            )  # fmt: skip
+            if not is_waiting:
+                connection.execute(
+                    "insert into marts.fct_deal_stage_transitions (transition_key, deal_key, "
+                    "transition_number, from_stage_key, direction, change_channel, "
+                    "dwell_seconds, is_dwell_measured) values (?, ?, 2, 'new', ?, 'human', ?, ?)",
+                    [f"{key}:2", key, lead.direction, lead.days * DAY, lead.is_logged],
+                )
+        connection.close()
+        return path
+
+    return make
+
+
+def test_first_moves_are_told_of_logged_leads_and_the_others_stand_apart(company: Company) -> None:
+    path = company(
+        [
+            Lead("forward", 2),
+            Lead("forward", 4),
+            Lead("lost", 1),
+            Lead(None, 3),
+            Lead("lost", 90, is_logged=False),
+            Lead("won", 90, is_logged=False),
+            Lead(None, 90, is_logged=False),
+        ]
+    )
+    summary = rows(path, "summary", "hand_over")[0]
+    assert summary == {
+        "lead_count": 7, "accepted_count": 2, "rejected_count": 1, "moved_count": 0,
+        "waiting_count": 1, "seen_count": 4, "unseen_count": 3,
+    }  # fmt: skip
+    outcomes = {
+        (row["direction"], row["change_channel"]): (row["lead_count"], row["median_seconds"])
+        for row in rows(path, "outcomes", "hand_over")
+    }
+    assert outcomes == {
+        ("forward", "human"): (2, 3 * DAY),
+        ("lost", "human"): (1, DAY),
+        ("waiting", "nobody"): (1, None),
+        ("unseen", "unknown"): (3, None),
+    }
+    assert "Неизвестно: 3 — нет записи о первом ходе" in said(path)
+
+
+def test_a_company_without_a_log_is_told_so(company: Company) -> None:
+    path = company([Lead("lost", 90, is_logged=False), Lead(None, 90, is_logged=False)])
+    assert "Что с ними сделали сначала, неизвестно: истории перемещений нет" in said(path)
+    assert rows(path, "turned_down", "hand_over") == []
+
+
+def test_only_a_log_tells_how_long_a_deal_stands(company: Company) -> None:
+    path = company([Lead(None, 40), Lead(None, 20), Lead(None, 90, is_logged=False)])
+    stock = rows(path, "stock", "funnel")[0]
+    assert (stock["deal_count"], stock["old_count"]) == (3, 1)
+    assert stock["median_dwell_seconds"] == 30 * DAY
+    longest = [row["standing_seconds"] for row in rows(path, "open_deals", "funnel")]
+    assert longest == [40 * DAY, 20 * DAY, None]
+    assert [row["deal_count"] for row in rows(path, "standing_by_stage", "leaks")] == [1]
+
+    path.unlink()
+    path = company([Lead(None, 90, is_logged=False)])
+    stock = rows(path, "stock", "funnel")[0]
+    assert (stock["median_dwell_seconds"], stock["old_count"]) == (None, None)
+    assert rows(path, "standing_by_stage", "leaks") == []
