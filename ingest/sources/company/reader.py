@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -78,6 +79,7 @@ def read_table(table: CompanyTable, path: Path, account: str, findings: Findings
         return schema.empty_table()
     rows = pa.concat_tables(chunks)
     _find_duplicates(table, path, rows, findings)
+    _find_wrong_starts(path, rows, findings)
     numbers = pa.array(np.arange(1, rows.num_rows + 1, dtype=np.int64))
     columns: dict[str, Any] = {name: rows[name] for name in names}
     # A row of stage_map names an account of another source in the column of this name.
@@ -219,3 +221,33 @@ def _find_duplicates(table: CompanyTable, path: Path, rows: pa.Table, findings: 
             )
         else:
             first_lines[key] = line
+
+
+def _find_wrong_starts(path: Path, rows: pa.Table, findings: Findings) -> None:
+    """Find periods that begin on another day than their own: they would meet no number."""
+    if not {"period_type", "period_start_date"} <= set(rows.column_names):
+        return
+    for row in rows.select(["period_type", "period_start_date", "_line"]).to_pylist():
+        try:
+            day = date.fromisoformat(row["period_start_date"] or "")
+        except ValueError:
+            continue
+        first = _first_day(row["period_type"], day)
+        if first != day:
+            findings.add(
+                _shown(path),
+                f"not the first day of a {row['period_type']}; this one begins on {first}",
+                line=row["_line"],
+                column="period_start_date",
+                value=str(day),
+            )
+
+
+def _first_day(period_type: str | None, day: date) -> date:
+    if period_type == "week":
+        return day - timedelta(days=day.weekday())
+    if period_type == "month":
+        return day.replace(day=1)
+    if period_type == "quarter":
+        return day.replace(month=day.month - (day.month - 1) % 3, day=1)
+    return day.replace(month=1, day=1) if period_type == "year" else day

@@ -271,7 +271,7 @@ _TABLES = (
         "sales_plans",
         "Planned values of metrics by period.",
         [
-            Column("period_type", required=True, allowed=("week", "month", "quarter", "year")),
+            Column("period_type", required=True, allowed=("week", "month")),
             Column("period_start_date", "date", required=True),
             Column("metric_id", required=True, allowed=PLANNED_METRICS),
             Column("plan_value", "money", required=True),

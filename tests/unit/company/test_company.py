@@ -81,6 +81,41 @@ def test_plan_of_a_metric_that_the_panel_does_not_show_is_refused(tmp_path: Path
     ]
 
 
+def test_plan_of_a_period_that_the_panel_does_not_show_is_refused(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "sales_plans",
+        "period_type,period_start_date,metric_id,plan_value",
+        "week,2026-11-02,came,80",
+        "week,2026-11-01,came,80",
+        "month,2026-11-15,sold,3000000",
+        "quarter,2026-10-01,sold,9000000",
+        "year,2026-01-01,sold,36000000",
+    )
+    name = f"{tmp_path.name}/sales_plans.csv"
+    assert errors_of(tmp_path) == [
+        f"{name}:5 [period_type]: not one of week, month (2 rows) (value 'quarter')",
+        f"{name}:6 [period_type]: not one of week, month (2 rows) (value 'year')",
+        f"{name}:3 [period_start_date]: not the first day of a week; this one begins on 2026-10-26"
+        " (value '2026-11-01')",
+        f"{name}:4 [period_start_date]: not the first day of a month; this one begins on 2026-11-01"
+        " (value '2026-11-15')",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("period_type", "wrong", "first"),
+    [("quarter", "2026-11-01", "2026-10-01"), ("year", "2026-07-01", "2026-01-01")],
+)
+def test_costs_begin_with_their_period(
+    tmp_path: Path, period_type: str, wrong: str, first: str
+) -> None:
+    header = "period_start_date,period_type,cost_category,cost_amount"
+    write(tmp_path, "costs", header, f"{wrong},{period_type},rent,1", f"{wrong},day,rent,1")
+    [error] = errors_of(tmp_path)
+    assert f"not the first day of a {period_type}; this one begins on {first}" in error
+
+
 def test_unknown_file_and_column_list_what_is_allowed(tmp_path: Path) -> None:
     write(tmp_path, "stage_maps", "a")
     write(tmp_path, "segments", "segment,minimum", "small,1")
