@@ -14,15 +14,15 @@
     ("crm_won_deals", "list_pairs", "won_deal_count", "own_won_deal_count", "own_won_deal_count"),
     ("crm_won_amount", "list_pairs", "won_amount", "own_won_amount", "own_won_deal_count"),
     ("deal_count", "deal_totals", "deal_count", "loaded_count", "loaded_count"),
-    ("log_state_mismatch", "deal_totals", share_of("mismatch_count", "live_count"), "null", "mismatch_count"),
-    ("log_gaps", "deal_totals", share_of("gap_count", "live_count"), "null", "gap_count"),
+    ("log_state_mismatch", "deal_totals", share_of("mismatch_count", "logged_count"), "null", "mismatch_count"),
+    ("log_gaps", "deal_totals", share_of("gap_count", "logged_count"), "null", "gap_count"),
     ("stage_outcome_conflicts", "deal_totals", share_of("conflict_count", "live_count"), "null", "conflict_count"),
     ("unmapped_stages", "unmapped_counts", "unmapped_count", "null", "unmapped_count"),
     ("unattributed_leads", "deal_totals", share_of("unattributed_count", "request_count"), "null", "unattributed_count"),
     ("deals_without_person", "deal_totals", share_of("personless_count", "live_count"), "null", "personless_count"),
     ("duplicates", "deal_totals", share_of("duplicate_count", "live_count"), "null", "duplicate_count"),
     ("closed_before_created", "deal_totals", "closed_early_count", "null", "closed_early_count"),
-    ("left_truncated", "deal_totals", share_of("truncated_count", "live_count"), "null", "truncated_count"),
+    ("left_truncated", "deal_totals", share_of("truncated_count", "logged_count"), "null", "truncated_count"),
     ("missing_loss_reason", "rejection_counts", share_of("unreasoned_count", "rejection_count"), "null", "unreasoned_count"),
     ("invoices_connected", "deal_totals", "case when money_row_count > 0 then 1 end", "null", "money_row_count"),
     ("unmatched_payments", "payment_counts", share_of("dealless_count", "payment_count"), "null", "dealless_count"),
@@ -67,7 +67,11 @@ loaded_deals as (
 moves as (
 
     select * from {{ ref("int_stage_changes_sequenced") }}
-    where inference = 'state' or is_after_gap
+    where
+        inference = 'state'
+        or is_after_gap
+        -- One row per deal of an account that keeps a log, to know which do.
+        or (transition_number = 1 and is_log_kept)
 
 ),
 
@@ -233,14 +237,15 @@ mart_lists as (
 
 ),
 
-mismatch_counts as (
+log_counts as (
 
     select
         loaded_deals.source_system,
         loaded_deals.source_account_id,
         count(distinct moves.deal_key) filter (where moves.inference = 'state')
             as mismatch_count,
-        count(distinct moves.deal_key) filter (where moves.is_after_gap) as gap_count
+        count(distinct moves.deal_key) filter (where moves.is_after_gap) as gap_count,
+        count(*) filter (where moves.transition_number = 1) as logged_count
     from moves
     inner join loaded_deals on moves.deal_key = loaded_deals.deal_key
     where not loaded_deals.is_deleted
@@ -383,8 +388,10 @@ deal_totals as (
     select
         deal_counts.*,
         coalesce(loaded_deal_counts.deal_count, 0) as loaded_count,
-        coalesce(mismatch_counts.mismatch_count, 0) as mismatch_count,
-        coalesce(mismatch_counts.gap_count, 0) as gap_count,
+        coalesce(log_counts.mismatch_count, 0) as mismatch_count,
+        coalesce(log_counts.gap_count, 0) as gap_count,
+        -- An account without a log of moves has no hole in it, which proves nothing.
+        coalesce(log_counts.logged_count, 0) as logged_count,
         coalesce(conflict_counts.conflict_count, 0) as conflict_count,
         paid_counts.payment_count + billed_counts.invoice_count as money_row_count
     from deal_counts
@@ -394,10 +401,10 @@ deal_totals as (
         on
             deal_counts.source_system = loaded_deal_counts.source_system
             and deal_counts.source_account_id = loaded_deal_counts.source_account_id
-    left join mismatch_counts
+    left join log_counts
         on
-            deal_counts.source_system = mismatch_counts.source_system
-            and deal_counts.source_account_id = mismatch_counts.source_account_id
+            deal_counts.source_system = log_counts.source_system
+            and deal_counts.source_account_id = log_counts.source_account_id
     left join conflict_counts
         on
             deal_counts.source_system = conflict_counts.source_system
