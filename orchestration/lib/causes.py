@@ -72,7 +72,7 @@ class Cause:
         elif self.is_known:
             self.text = message
         else:
-            self.text = f"{class_name}: {_in_one_line(message)}"
+            self.text = f"{class_name}: {in_one_line(message)}"
 
     @property
     def is_interrupt(self) -> bool:
@@ -95,7 +95,12 @@ class Cause:
         return cls(type(inner).__name__, str(inner))
 
 
-def _in_one_line(message: str) -> str:
+def in_one_line(message: str) -> str:
+    """Return the reason of a message of several lines.
+
+    Args:
+        message: What an exception says.
+    """
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     # A first line that ends with a colon announces the reason, which stands below it.
     shown = lines if lines and lines[0].endswith(":") else lines[:1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dagster import DagsterInstance
 
 from ingest.errors import StorageError
-from orchestration.lib.causes import Cause, causes_of
+from orchestration.lib.causes import Cause, causes_of, in_one_line
 from orchestration.lib.environment import COMMAND_TAG
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def open_instance(dagster_dir: Path) -> Iterator[DagsterInstance]:
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
         if _is_full(error):
             raise _full_disk(dagster_dir) from None
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = in_one_line(str(error) or type(error).__name__)
         raise StorageError(
             f"the run history in {dagster_dir} cannot be opened ({reason})",
             action="Move that folder away and run again; only the history of runs is lost",

@@ -16,6 +16,7 @@ from typing import Literal
 
 from ingest.config import Settings, applied, load_settings
 from ingest.errors import ConfigurationError, IngestError
+from orchestration.lib.causes import in_one_line
 from orchestration.lib.environment import (
     DBT_PROJECT_DIR,
     dagster_environment,
@@ -190,7 +191,7 @@ def _runs(settings: Settings) -> Iterator[Examined]:
     current = ServeFolder(home.serve_dir).state().current
     if failed is None:
         return
-    what = failed.causes[0].splitlines()[0] if failed.causes else "no cause was written"
+    what = in_one_line(failed.causes[0]) if failed.causes else "no cause was written"
     if current is None or failed.failed_at > current.published_at:
         yield Examined("PROBLEM", f"the last refresh failed at {failed.failed_at} UTC: {what}")
     else:

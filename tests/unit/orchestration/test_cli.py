@@ -8,6 +8,7 @@ import pytest
 
 from ingest.config import load_settings
 from orchestration.lib.demo import DemoParameters, settle_demo
+from orchestration.lib.doctor import examine
 from orchestration.lib.environment import dbt_vars, new_run_id
 from orchestration.lib.errors import HomeError
 from orchestration.lib.failures import last_failure, record_failure
@@ -204,6 +205,27 @@ def test_last_failure_is_remembered(tmp_path):
     remembered = last_failure(home)
     assert remembered is not None
     assert (remembered.run_id, remembered.causes) == ("run-2", ("второй",))
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (
+            "company tables are wrong:\n  costs.csv:2 [rate]: not a number",
+            "wrong: costs.csv:2 [rate]",
+        ),
+        ("the token is refused\ntrace of the call", "the token is refused"),
+        ("", "no message"),
+    ],
+)
+def test_doctor_tells_the_reason_of_the_last_failure(tmp_path, monkeypatch, cause, told):
+    monkeypatch.setenv("VORONKA_HOME", str(tmp_path))
+    record_failure(load_settings().home, "run-1", [cause])
+    lines: list[str] = []
+    examine(lines.append)
+    [line] = [line for line in lines if "the last refresh failed" in line]
+    assert told in line
+    assert "trace" not in line
 
 
 @pytest.mark.parametrize("name", MESSAGES)
