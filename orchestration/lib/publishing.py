@@ -188,7 +188,8 @@ def write_page(settings: Settings) -> Path:
         {
             "run_id": current.run_id,
             "published_at": current.published_at,
-            "demo": settings.is_demo,
+            # The environment may name other sources than the home holds.
+            "demo": settings.home.demo_marker.exists(),
             "has_metabase": settings.metabase_url is not None,
             "sources": [ref.name for ref in settings.enabled_sources if ref.name != "company"],
         },

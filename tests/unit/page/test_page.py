@@ -13,12 +13,15 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ingest.config import load_settings
 from orchestration.lib.cards import LOCALES, CardError, read_dashboards
 from orchestration.lib.page import DASHBOARDS, PageSummary, owner_numbers, render_page
 from orchestration.lib.page_formats import NARROW, NO_BREAK
 from orchestration.lib.page_views import safe_link
 from orchestration.lib.page_words import WORDS
-from tests.unit.page.marts import HOSTILE, contracts
+from orchestration.lib.publishing import write_page
+from orchestration.lib.serving import ServeFolder
+from tests.unit.page.marts import HOSTILE, contracts, write_marts
 
 Page = Callable[..., tuple[str, PageSummary]]
 VOID = {"meta", "input", "path", "rect", "polyline", "br", "link", "img", "circle"}
@@ -505,3 +508,24 @@ def test_hashes_of_phones_are_not_shown(companies: Callable[[str], Path], tmp_pa
 
 def test_fixture_follows_the_contracts_of_the_marts() -> None:
     assert {"rpt_owner_panel", "rpt_data_trust", "dim_deals"} <= set(contracts())
+
+
+@pytest.mark.parametrize("sources", ["demo", "amocrm"])
+def test_the_demo_home_shows_the_demo_whatever_sources_are_named(
+    tmp_path: Path, sources: str
+) -> None:
+    settings = load_settings(
+        {
+            "VORONKA_HOME": str(tmp_path),
+            "VORONKA_SOURCES": sources,
+            "VORONKA_AMOCRM_URL": "https://company.amocrm.ru",
+        }
+    )
+    serve = ServeFolder(settings.home.serve_dir)
+    write_marts(serve.new_serve_file(), "bare")
+    serve.publish("run", [])
+    banner = 'class="demo"'
+    assert banner not in write_page(settings).read_text(encoding="utf-8")
+    settings.home.demo_marker.parent.mkdir(parents=True, exist_ok=True)
+    settings.home.demo_marker.write_text("{}", encoding="utf-8")
+    assert banner in write_page(settings).read_text(encoding="utf-8")
