@@ -396,6 +396,7 @@ class _Company:
                             "channel": channel, "campaign_key": key, "spend_amount": spend,
                             "impression_count": spend // 3, "click_count": spend // 60,
                             "lead_count": leads, "won_weight": won, "won_amount": won * 84_000,
+                            "won_net_amount": won * 84_000,
                             "cost_per_lead_amount": spend / leads if spend else None,
                             "cost_per_won_amount": spend / won if won and spend else None,
                             "return_on_ad_spend_ratio": won * 84_000 / spend if spend else None,

@@ -18,27 +18,13 @@ exchange_rates as (
 
 tax_regimes as (
 
-    select * from {{ ref("stg_company__tax_regimes") }}
+    select * from {{ ref("int_tax_regimes_dated") }}
 
 ),
 
 settings as (
 
     select * from {{ ref("int_company_settings") }}
-
-),
-
-dated_regimes as (
-
-    select
-        valid_from_date,
-        vat_rate,
-        is_vat_payer,
-        coalesce(
-            lead(valid_from_date) over (order by valid_from_date),
-            cast('9999-12-31' as date)
-        ) as valid_to_date
-    from tax_regimes
 
 ),
 
@@ -54,8 +40,8 @@ taxed as (
         spend.spend_native_amount,
         coalesce(spend.currency_code, settings.currency_code) as currency_code,
         spend.vat_mode,
-        dated_regimes.is_vat_payer,
-        coalesce(spend.vat_rate, dated_regimes.vat_rate) as vat_rate,
+        tax_regimes.is_vat_payer,
+        coalesce(spend.vat_rate, tax_regimes.vat_rate) as vat_rate,
         spend.impression_count,
         spend.click_count
     from spend
@@ -65,10 +51,10 @@ taxed as (
             spend.platform = channels.platform
             and coalesce(spend.campaign_key, '') = channels.campaign_key
             and coalesce(spend.declared_channel, '') = channels.declared_channel
-    left join dated_regimes
+    left join tax_regimes
         on
-            spend.spend_date >= dated_regimes.valid_from_date
-            and spend.spend_date < dated_regimes.valid_to_date
+            spend.spend_date >= tax_regimes.valid_from_date
+            and spend.spend_date < tax_regimes.valid_to_date
 
 ),
 

@@ -4,6 +4,12 @@ with spend as (
 
 ),
 
+tax_regimes as (
+
+    select * from {{ ref("int_tax_regimes_dated") }}
+
+),
+
 ad_accounts as (
 
     select * from {{ ref("int_ad_accounts_aged") }}
@@ -161,6 +167,10 @@ ranked as (
         told.lead_weight,
         told.won_weight,
         told.won_amount,
+        cast(
+            round(told.won_amount / (1 + coalesce(tax_regimes.sales_vat_rate, 0)), 2)
+            as decimal(18, 2)
+        ) as won_net_amount,
         {%- for figure, type in [
             ("spend_amount", "decimal(18, 2)"),
             ("impression_count", "bigint"),
@@ -193,6 +203,10 @@ ranked as (
                 told.campaign_key asc nulls last
         ) as remainder_rank
     from told
+    left join tax_regimes
+        on
+            told.month_date >= tax_regimes.valid_from_date
+            and told.month_date < tax_regimes.valid_to_date
 
 ),
 
@@ -217,8 +231,9 @@ final as (
             as cost_per_lead_amount,
         cast(round(spend_amount / nullif(won_weight, 0), 2) as decimal(18, 2))
             as cost_per_won_amount,
-        cast(won_amount as double) / nullif(cast(spend_amount as double), 0)
-            as return_on_ad_spend_ratio
+        cast(won_net_amount as double) / nullif(cast(spend_amount as double), 0)
+            as return_on_ad_spend_ratio,
+        won_net_amount
     from ranked
 
 )

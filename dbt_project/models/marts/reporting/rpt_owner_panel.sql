@@ -67,6 +67,12 @@ accounts as (
 
 ),
 
+tax_regimes as (
+
+    select * from {{ ref("int_tax_regimes_dated") }}
+
+),
+
 settings as (
 
     select * from {{ ref("int_company_settings") }}
@@ -94,6 +100,21 @@ won as (
     where
         deals.outcome = 'won'
         and deals.closed_at is not null
+
+),
+
+-- Advertising costs a company that pays VAT its net price, so its sales are taken net beside it.
+won_net as (
+
+    select
+        won.customer_key,
+        won.deal_amount / (1 + coalesce(tax_regimes.sales_vat_rate, 0)) as net_amount,
+        won.local_at
+    from won
+    left join tax_regimes
+        on
+            cast(won.local_at as date) >= tax_regimes.valid_from_date
+            and cast(won.local_at as date) < tax_regimes.valid_to_date
 
 ),
 
@@ -144,9 +165,9 @@ events as (
     select
         'cost_won' as event,
         customer_key,
-        deal_amount as amount,
+        cast(round(net_amount, 2) as decimal(18, 2)) as amount,
         local_at
-    from won
+    from won_net
     union all
     select
         'new_client' as event,
