@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FAILED = ("error", "fail", "runtime error")
 _SHOWN_FINDINGS = 10
+_BUILT_TYPES = ("model", "seed", "test")
 
 
 def dbt_build_arguments(settings: Settings) -> list[str]:
@@ -42,9 +43,7 @@ def build_models(
     serve_file = session.serve.new_serve_file()
     run_results = home.dbt_target_dir / "run_results.json"
     run_results.unlink(missing_ok=True)
-    total = len(context.selected_asset_keys) + len(context.selected_asset_check_keys)
     started = time.monotonic()
-    console().line("transform", f"building {thousands(total)} tables and checks")
     invocation = dbt.cli(
         dbt_build_arguments(session.settings),
         context=context,
@@ -52,17 +51,23 @@ def build_models(
         raise_on_error=False,
     )
     remember_child(home, invocation.process.pid)
-    models = checks = 0
+    total = sum(
+        node["resource_type"] in _BUILT_TYPES for node in invocation.manifest["nodes"].values()
+    )
+    console().line("transform", f"building {thousands(total)} tables and checks")
+    models = 0
+    checks: set[str] = set()
     try:
         for event in invocation.stream():
             if isinstance(event, AssetCheckResult | AssetObservation):
-                checks += 1
+                # A check of several tables is told once for each of them.
+                checks.add(str(event.metadata["unique_id"].value))
             else:
                 models += 1
             console().throttled(
                 "transform",
                 "dbt",
-                f"{thousands(models + checks)} of {thousands(total)} tables and checks",
+                f"{thousands(models + len(checks))} of {thousands(total)} tables and checks",
             )
             yield event
         succeeded = invocation.is_successful()
@@ -85,7 +90,7 @@ def build_models(
         raise DbtBuildError(_failure(session, str(invocation.get_error() or "")))
     console().line(
         "transform",
-        f"{thousands(models)} tables built, {thousands(checks)} checks passed"
+        f"{thousands(models)} tables built, {thousands(len(checks))} checks passed"
         f" in {seconds_in_words(time.monotonic() - started)}",
     )
 

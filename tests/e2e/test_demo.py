@@ -56,6 +56,11 @@ def test_long_work_shows_progress(demo: tuple[Product, str]) -> None:
     _, output = demo
     for phase in ("load", "transform", "publish", "page", "done"):
         assert f"[{phase}]" in output
+    planned = re.search(r"building (\d+) tables and checks", output)
+    built = re.search(r"(\d+) tables built, (\d+) checks passed", output)
+    assert planned is not None
+    assert built is not None
+    assert int(planned.group(1)) == int(built.group(1)) + int(built.group(2))
 
 
 def test_every_mart_is_a_table_in_the_published_file(demo: tuple[Product, str]) -> None:
