@@ -14,7 +14,12 @@ from orchestration.lib.page import DASHBOARDS
 from tests.browser.driver import Browser
 
 PHONE, DESK = 390, 1440
-VIEWS = list(itertools.product(("full", "bare"), (PHONE, DESK), LOCALES))
+# Between phone and desk: a tablet upright and across, and a small laptop with the menu aside.
+BETWEEN = (768, 1024, 1200)
+VIEWS = [
+    *itertools.product(("full", "bare"), (PHONE, DESK), LOCALES),
+    *itertools.product(("full",), BETWEEN, ("ru",)),
+]
 NAMES = [file.dashboard.name for file in read_dashboards(DASHBOARDS)]
 
 INSPECT = (Path(__file__).parent / "inspect_dashboard.js").read_text(encoding="utf-8")
