@@ -49,6 +49,7 @@ entries as (
         moves.is_created_stage,
         moves.is_mid_funnel_stage,
         moves.is_left_truncated,
+        moves.is_log_kept,
         moves.is_dwell_measured
     from moves
     where moves.transition_number = 1
@@ -171,6 +172,7 @@ concluded as (
         entries.is_created_stage,
         entries.is_mid_funnel_stage,
         entries.is_left_truncated,
+        entries.is_log_kept,
         -- A measured stay ended by a move that the log shows, or has not ended.
         coalesce(entries.is_dwell_measured, false) as is_first_move_known,
         coalesce(second_stages.is_mid_funnel_stage, false)
@@ -230,9 +232,9 @@ final as (
         dated.is_left_truncated,
         dated.is_first_move_known,
         dated.is_service,
-        -- Where the log begins late, the first stage known is not the first stage.
+        -- Where the log begins late, or none is kept, the first stage known is not the first stage.
         case
-            when dated.is_left_truncated then false
+            when dated.is_left_truncated or not dated.is_log_kept then false
             when dated.is_created_stage then dated.is_second_stage_mid_funnel
             else dated.is_mid_funnel_stage
         end as is_mid_funnel_start,
