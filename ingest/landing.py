@@ -1,11 +1,9 @@
 """Pulls on their way into raw tables: what changed, what is gone, and the pull itself, for dlt."""
 
-import gc
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +12,7 @@ import dlt
 import pyarrow as pa
 
 from ingest.chunks import ChunkBudget
+from ingest.collector import few_collections
 from ingest.errors import IngestError, SourceContractError
 from ingest.records import (
     PULLS_TABLE,
@@ -29,21 +28,6 @@ from ingest.windows import Window
 
 _FLUSH_ROWS = 20_000
 _QUEUED_BATCHES = 64
-
-
-@contextmanager
-def few_collections() -> Iterator[None]:
-    """Let the cycle collector run rarely while pages are parsed.
-
-    Parsed JSON holds no cycles, yet every 700 new objects make Python walk its young ones, and
-    now and then all of them: a third of the time of a load, measured on 200,000 deals.
-    """
-    thresholds = gc.get_threshold()
-    gc.set_threshold(500_000, 50, 1000)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*thresholds)
 
 
 def land_pull(

@@ -399,3 +399,13 @@ def test_a_full_disk_is_named_wherever_it_shows(tmp_path: Path) -> None:
         assert isinstance(named, StorageError)
         assert "no space left" in str(named)
     assert _named(defect := RuntimeError("a defect"), Home(tmp_path)) is defect
+
+
+def test_the_warehouse_is_to_dlt_the_destination_that_dlt_knows(tmp_path):
+    ours = pipeline_for(Home(tmp_path), "files").destination
+    own = dlt.destinations.duckdb(str(tmp_path / "warehouse.duckdb"))
+    assert ours.destination_type == own.destination_type
+    assert ours.destination_name == own.destination_name
+    snake_case = dlt.Schema("any").naming
+    for naming in (None, snake_case):
+        assert dict(ours.capabilities(naming=naming)) == dict(own.capabilities(naming=naming))
