@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetsDefinition
-from dagster_dbt import DbtProject, dbt_assets
 
 from orchestration.defs.load import WRITER_POOL
 from orchestration.defs.resources import RefreshRun
 from orchestration.lib.build import build_models
+from orchestration.lib.dagster_dbt_alone import DbtProject, dbt_assets
 from orchestration.lib.dbt_assets import ModelTranslator, VoronkaDbt
 
 

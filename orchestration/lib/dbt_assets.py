@@ -7,10 +7,10 @@ from importlib import metadata
 from typing import Any
 
 from dagster import AssetKey
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject
 from packaging.version import Version
 
 from ingest.config import Home
+from orchestration.lib.dagster_dbt_alone import DagsterDbtTranslator, DbtCliResource, DbtProject
 from orchestration.lib.dbt_manifest import expected_marts, prepare_manifest
 from orchestration.lib.environment import DBT_PROJECT_DIR, dbt_executable
 from orchestration.lib.serving import MARTS_SCHEMA
