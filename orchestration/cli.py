@@ -319,9 +319,11 @@ def _refresh(settings: "Settings") -> int:
 
 def _run_job(home: "Home", run_id: str) -> list[Cause]:
     """Run the refresh job in this process and return why it failed, if it did."""
+    from ingest.collector import few_collections
     from orchestration.lib.dbt_manifest import preparing_manifest
 
-    with preparing_manifest(home):
+    # Definitions and events live as long as the run: looking for dead ones among them took 1 s.
+    with few_collections(), preparing_manifest(home):
         from orchestration.lib.dagster_run import open_instance, run_job
 
         with open_instance(home.dagster_dir) as instance:

@@ -62,10 +62,13 @@ def prepare_manifest(home: Home) -> Path:
         fingerprint = project_fingerprint()
         mark.unlink(missing_ok=True)
         if not _take_parse(fingerprint, target):
-            _parse(home)
-            # Models edited meanwhile belong to no fingerprint.
-            if project_fingerprint() == fingerprint:
-                _keep_parse(fingerprint, target)
+            with _one_parse_at_a_time():
+                # Who waited here waited for another home's parse of the same models.
+                if not _take_parse(fingerprint, target):
+                    _parse(home)
+                    # Models edited meanwhile belong to no fingerprint.
+                    if project_fingerprint() == fingerprint:
+                        _keep_parse(fingerprint, target)
         mark.write_text(fingerprint)
     return manifest
 
@@ -79,6 +82,17 @@ def preparing_manifest(home: Home) -> Iterator[None]:
     """
     with ThreadPoolExecutor(1, thread_name_prefix="manifest") as pool:
         pool.submit(prepare_manifest, home)
+        yield
+
+
+@contextlib.contextmanager
+def _one_parse_at_a_time() -> Iterator[None]:
+    """Hold the lock of the project; one that cannot be written has none."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            _PARSED_DIR.parent.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context((_PARSED_DIR.parent / "parse.lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -1,4 +1,8 @@
 import json
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from dagster import AssetKey, Definitions
@@ -10,6 +14,7 @@ from orchestration.defs.load import raw_assets
 from orchestration.defs.resources import RefreshRun
 from orchestration.defs.serve import owner_page, published_marts
 from orchestration.defs.transform import model_assets
+from orchestration.lib import dbt_manifest
 from orchestration.lib.dbt_assets import (
     ModelTranslator,
     dbt_command,
@@ -18,6 +23,7 @@ from orchestration.lib.dbt_assets import (
 )
 from orchestration.lib.dbt_manifest import expected_marts, prepare_manifest
 from orchestration.lib.dlt_assets import raw_table_specs
+from orchestration.lib.environment import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +137,50 @@ def test_unchanged_project_is_not_parsed_again(project):
     home = Home(project.target_path.parents[1])
     before = project.manifest_path.stat().st_mtime_ns
     assert prepare_manifest(home).stat().st_mtime_ns == before
+
+
+NAMES_OF_DBT = """
+import sys
+import orchestration.lib.dbt_assets
+print([name for name in sys.modules if name.partition(".")[0] in ("dbt", "dbt_common")])
+"""
+DBT_IMPORTED_BEFORE = """
+import sys
+import dbt.version as before
+import orchestration.lib.dbt_assets
+import dbt.version as after
+assert after is before is sys.modules["dbt.version"]
+"""
+
+
+def said(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    ).stdout.strip()
+
+
+def test_dbt_stays_out_of_our_process():
+    assert said(NAMES_OF_DBT) == "[]"
+
+
+def test_who_imported_dbt_keeps_it():
+    assert said(DBT_IMPORTED_BEFORE) == ""
+
+
+def test_two_homes_parse_changed_models_once(tmp_path, monkeypatch):
+    parsed = []
+
+    def parse(home):
+        parsed.append(home.root.name)
+        time.sleep(0.3)
+        for name in dbt_manifest._PARSED_FILES:
+            (home.dbt_target_dir / name).write_text(home.root.name)
+
+    monkeypatch.setattr(dbt_manifest, "_PARSED_DIR", tmp_path / "target" / "parsed")
+    monkeypatch.setattr(dbt_manifest, "_parse", parse)
+    with ThreadPoolExecutor(2) as pool:
+        manifests = list(
+            pool.map(prepare_manifest, [Home(tmp_path / "one"), Home(tmp_path / "two")])
+        )
+    assert len(parsed) == 1
+    assert {manifest.read_text() for manifest in manifests} == set(parsed)
