@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import time
 
 from ingest.config import load_settings
@@ -36,12 +35,6 @@ def kill_when(product: Product, pattern: str, *, delay: float = 0.0, timeout: fl
     process.wait(timeout=30)
     process.stdout.close()
     return "".join(printed)
-
-
-def end_of(process: subprocess.Popen[str], timeout: float = 300) -> tuple[int, str]:
-    """Wait for a started command and return its exit code and output."""
-    output, _ = process.communicate(timeout=timeout)
-    return process.returncode, output
 
 
 def same_key(source: Product, target: Product) -> None:
