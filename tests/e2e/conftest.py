@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.exports import ACCOUNTS, write_exports
 from tests.e2e.runs import SMALL_COMPANY
+from tests.golden.log import serve_golden_log
 from tests.product import Product
 
 
@@ -21,27 +23,28 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Product, str]:
 
 
 @pytest.fixture(scope="session")
-def golden_files(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    """Return a company published once, from a copy of the golden log's tables.
+def small_firms(tmp_path_factory: pytest.TempPathFactory) -> Product:
+    """Return a home that read small firms once: the golden log by both its roads, three exports.
 
-    Two workers ask for it: the first builds it, each takes a copy to itself.
+    They share the home and nothing else. Two workers ask for it: the first builds it, each takes a
+    copy to itself, which goes on with the golden log's tables alone.
     """
     base = tmp_path_factory.getbasetemp()
-    built = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "golden-files"
+    built = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small-firms"
     with built.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (built / "home" / "serve" / "voronka.duckdb").exists():
             shutil.rmtree(built, ignore_errors=True)
             golden = Path(__file__).resolve().parents[1] / "golden" / "files"
-            shutil.copytree(golden, built / "tables")
-            golden_company(built).run("refresh")
-    own = tmp_path_factory.mktemp("golden") / "company"
+            shutil.copytree(golden, built / "golden")
+            write_exports(built)
+            folders = [built / name for name in ("golden", *ACCOUNTS)]
+            with serve_golden_log() as settings:
+                every_source = settings | {
+                    "VORONKA_SOURCES": "amocrm,files",
+                    "VORONKA_FILES": ":".join(map(str, folders)),
+                }
+                Product(built / "home", every_source).run("refresh")
+    own = tmp_path_factory.mktemp("small") / "firms"
     shutil.copytree(built, own)
-    return golden_company(own)
-
-
-def golden_company(root: Path) -> Product:
-    """Return the company whose tables and home stand in one folder."""
-    return Product(
-        root / "home", {"VORONKA_SOURCES": "files", "VORONKA_FILES": str(root / "tables")}
-    )
+    return Product(own / "home", {"VORONKA_SOURCES": "files", "VORONKA_FILES": str(own / "golden")})

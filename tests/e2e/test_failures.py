@@ -95,9 +95,9 @@ def test_no_source_is_named(product: Callable[..., Product]) -> None:
 
 
 @pytest.fixture(scope="module")
-def golden(golden_files: Product) -> Product:
+def golden(small_firms: Product) -> Product:
     """Return a company that has been published once."""
-    return golden_files
+    return small_firms
 
 
 @contextmanager

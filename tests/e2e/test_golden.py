@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.golden.log import serve_golden_log
+from tests.e2e.exports import ACCOUNTS
 from tests.product import Product
 
 pytestmark = pytest.mark.e2e
@@ -24,29 +25,53 @@ def as_text(rows: list[tuple[object, ...]]) -> list[tuple[str, ...]]:
     return [tuple("" if cell is None else str(cell) for cell in row) for row in rows]
 
 
+@dataclass(frozen=True)
+class Account:
+    """The log as one road brought it into a home where other firms are too."""
+
+    home: Product
+    condition: str
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a query whose {account} stands for the condition on its rows."""
+        assert "{account}" in sql
+        return self.home.query(sql.format(account=self.condition))
+
+
 @pytest.fixture(scope="module", params=["files", "amocrm"])
-def golden(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Product]:
-    if request.param == "files":
-        yield request.getfixturevalue("golden_files")
-        return
-    with serve_golden_log() as settings:
-        product = Product(tmp_path_factory.mktemp("amocrm") / "home", settings)
-        product.run("refresh")
-        yield product
+def golden(request: pytest.FixtureRequest, small_firms: Product) -> Account:
+    conditions = {
+        "files": "(source_system = 'files' and source_account_id = 'golden')",
+        "amocrm": "source_system = 'amocrm'",
+    }
+    return Account(small_firms, conditions[request.param])
 
 
 # Native ids differ between the two roads (amoCRM's are numbers), names do not.
 NAMED = """
     with stages as (
         select stage_key, replace(replace(replace(stage_name, 'Stage ', ''), 'Won', 'W'), 'Lost', 'L') as stage
-        from marts.dim_pipeline_stages where is_current
-    ), deals as (select deal_key, replace(deal_name, 'Deal ', '') as deal from marts.dim_deals)
+        from marts.dim_pipeline_stages where is_current and {account}
+    ), deals as (
+        select deal_key, replace(deal_name, 'Deal ', '') as deal from marts.dim_deals where {account}
+    )
 """
 
 
-def test_every_transition_has_its_stage_day_direction_skips_and_dwell(golden: Product) -> None:
+def test_the_home_holds_the_log_twice_and_nothing_else_beside_the_exports(
+    small_firms: Product,
+) -> None:
+    accounts = small_firms.query(
+        "select source_system, source_account_id, count(*) from marts.dim_deals group by all"
+    )
+    others = [("files", name, 30) for name in ACCOUNTS]
+    ((amocrm,),) = small_firms.query(
+        "select distinct source_account_id from marts.dim_deals where source_system = 'amocrm'"
+    )
+    assert sorted(accounts) == sorted([("amocrm", amocrm, 8), ("files", "golden", 8), *others])
+
+
+def test_every_transition_has_its_stage_day_direction_skips_and_dwell(golden: Account) -> None:
     rows = golden.query(
         NAMED
         + """
@@ -64,23 +89,25 @@ def test_every_transition_has_its_stage_day_direction_skips_and_dwell(golden: Pr
     assert as_text(rows) == expected("transitions")
 
 
-def test_dwell_is_exact_to_the_second(golden: Product) -> None:
+def test_dwell_is_exact_to_the_second(golden: Account) -> None:
     assert golden.query(
-        "select count(*) from marts.fct_deal_stage_transitions where dwell_seconds % 86400 <> 0"
-    ) == [(0,)]
+        "select count(*), count(*) filter (where dwell_seconds % 86400 <> 0) "
+        "from marts.fct_deal_stage_transitions join marts.dim_deals using (deal_key) where {account}"
+    ) == [(len(expected("transitions")), 0)]
 
 
-def test_visits_entered_per_stage(golden: Product) -> None:
+def test_visits_entered_per_stage(golden: Account) -> None:
     rows = golden.query(
         NAMED
         + """
-        select stages.stage, count(*) from marts.fct_deal_stage_visits join stages using (stage_key) group by 1
+        select stages.stage, count(*) from marts.fct_deal_stage_visits join stages using (stage_key)
+        where deal_key in (select deal_key from deals) group by 1
     """
     )
     assert sorted(as_text(rows)) == sorted(expected("visits_entered"))
 
 
-def test_transition_counts(golden: Product) -> None:
+def test_transition_counts(golden: Account) -> None:
     rows = golden.query(
         NAMED
         + """
@@ -94,7 +121,7 @@ def test_transition_counts(golden: Product) -> None:
     assert sorted(as_text(rows)) == sorted(expected("transition_counts"))
 
 
-def test_open_visits_last_until_the_end_of_observation(golden: Product) -> None:
+def test_open_visits_last_until_the_end_of_observation(golden: Account) -> None:
     rows = golden.query(
         NAMED
         + """
@@ -108,31 +135,31 @@ def test_open_visits_last_until_the_end_of_observation(golden: Product) -> None:
     assert as_text(rows) == expected("open_visits")
 
 
-def test_strict_any_and_reached_or_beyond(golden: Product) -> None:
+def test_strict_any_and_reached_or_beyond(golden: Account) -> None:
     rows = golden.query("""
         select definition_id, lower(to_step), sum(numerator_count)::int
         from marts.rpt_funnel_conversions
-        where definition_id like 'cohort%' group by all
+        where definition_id like 'cohort%' and {account} group by all
     """)
     assert sorted(as_text(rows)) == sorted(expected("conversions"))
 
 
-def test_win_rates_and_the_misleading_product(golden: Product) -> None:
+def test_win_rates_and_the_misleading_product(golden: Account) -> None:
     rows = dict(
         golden.query("""
         select definition_id, round(sum(numerator_count) / sum(denominator_count), 6)
-        from marts.rpt_funnel_conversions where definition_id like 'win_rate%' group by 1
+        from marts.rpt_funnel_conversions where definition_id like 'win_rate%' and {account} group by 1
     """)
     )
     assert rows["win_rate_closed"] == pytest.approx(4 / 6, abs=1e-6)
     assert rows["win_rate_created"] == pytest.approx(4 / 8, abs=1e-6)
     ((product,),) = golden.query(
-        "select conversion_ratio from marts.rpt_funnel_conversions where definition_id = 'product_of_stage_rates'"
+        "select conversion_ratio from marts.rpt_funnel_conversions where definition_id = 'product_of_stage_rates' and {account}"
     )
     assert product == pytest.approx(20 / 147, abs=1e-6)
 
 
-def test_flags(golden: Product) -> None:
+def test_flags(golden: Account) -> None:
     rows = golden.query(
         NAMED
         + "select deal from deals join marts.dim_deals using (deal_key) where is_mid_funnel_start"

@@ -1,77 +1,15 @@
-"""Exports that tell won and lost in a column of their own, beside a stage that stays where the deal was."""
+"""What the exports of `exports.py` say of won and lost, in the marts."""
 
 from __future__ import annotations
 
 import csv
-from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 
+from tests.e2e.exports import ACCOUNTS
 from tests.product import Product
 
 pytestmark = pytest.mark.e2e
-OUTCOMES = ("won", "lost", "open")
-# Where a deal of an outcome stands in a log whose losers stop at the offer and whose winners pass it.
-RESTING_STAGES = {"won": "contract", "lost": "offer", "open": "talk"}
-HEAD = """source_account_id: {account}
-timezone: UTC
-currency_code: RUB
-observed_until: 2026-11-03T00:00:00
-tables:
-  - {{table: deals, file: deals.csv}}
-"""
-DECLARED_STAGES = """  - table: pipeline_stages
-    rows:
-      - {pipeline_id: s, stage_id: talk, stage_position: 1, stage_category: open}
-      - {pipeline_id: s, stage_id: offer, stage_position: 2, stage_category: open}
-"""
-LOG = "  - {table: stage_changes, file: stage_changes.csv}\n"
-ACCOUNTS = {"undeclared": "", "declared": DECLARED_STAGES, "logged": LOG}
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def write_account(folder: Path, account: str) -> None:
-    """Write thirty deals, ten of each outcome, all of them of October."""
-    folder.mkdir()
-    deals: list[dict[str, str]] = []
-    changes: list[dict[str, str]] = []
-    for number in range(30):
-        created_at = datetime.fromisoformat("2026-10-01T09:00:00") + timedelta(hours=12 * number)
-        closed_at = created_at + timedelta(hours=50)
-        outcome = OUTCOMES[number % 3]
-        stage = RESTING_STAGES[outcome] if account == "logged" else ("talk", "offer")[number % 2]
-        deals.append(
-            {
-                "deal_id": str(number),
-                "created_at": created_at.isoformat(),
-                "pipeline_id": "s",
-                "stage_id": stage,
-                "outcome": outcome,
-                "closed_at": "" if outcome == "open" else closed_at.isoformat(),
-                "deal_amount": str(1000 + number),
-            }
-        )
-        way = ("talk", "offer", "contract")
-        changes += [
-            {
-                "deal_id": str(number),
-                "changed_at": (created_at + timedelta(hours=10 * step)).isoformat(),
-                "to_stage_id": passed,
-            }
-            for step, passed in enumerate(way[: way.index(stage) + 1])
-        ]
-    write(folder / "deals.csv", deals)
-    write(folder / "stage_changes.csv", changes)
-    (folder / "mapping.yaml").write_text(
-        HEAD.format(account=account) + ACCOUNTS[account], encoding="utf-8"
-    )
 
 
 def own_deals(company: Product, account: str) -> list[dict[str, str]]:
@@ -81,14 +19,9 @@ def own_deals(company: Product, account: str) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    root = tmp_path_factory.mktemp("outcomes")
-    for account in ACCOUNTS:
-        write_account(root / account, account)
-    folders = ":".join(str(root / account) for account in ACCOUNTS)
-    product = Product(root / "home", {"VORONKA_SOURCES": "files", "VORONKA_FILES": folders})
-    product.run("refresh")
-    return product
+def company(small_firms: Product) -> Product:
+    """Return the home that read the exports, beside the golden log."""
+    return small_firms
 
 
 @pytest.fixture(params=list(ACCOUNTS))
@@ -135,10 +68,11 @@ def test_win_rates_are_those_of_the_export(company: Product, account: str) -> No
     assert rows == {"win_rate_closed": (10, 20), "win_rate_created": (10, 30)}
 
 
-def test_sold_is_the_sum_of_the_won_deals_of_the_exports(company: Product) -> None:
+def test_sold_is_the_sum_of_the_won_deals_of_everything_that_was_read(company: Product) -> None:
+    # The golden log came by both its roads.
     own = sum(
         int(deal["deal_amount"])
-        for account in ACCOUNTS
+        for account in (*ACCOUNTS, "golden", "golden")
         for deal in own_deals(company, account)
         if deal["outcome"] == "won"
     )
