@@ -40,6 +40,8 @@
         "missing": "case when not has_deals then 'crm' end",
         "clock": "deals",
     } -%}
+    {#- With a part of its cost untold a period is not to be compared with whole ones. -#}
+    {%- set has_all_spend = "not has_silent_spend and not has_untold_spend" -%}
     {%- set metrics = [
         dict(
             with_deals,
@@ -79,8 +81,8 @@
             metric_id="acquisition_cost",
             value="spend_amount / nullif(new_client_people_count, 0)",
             n="new_client_people_count",
-            previous="cast(previous_spend_amount as double)
-            / nullif(previous_new_client_people_count, 0)",
+            previous="case when " ~ has_all_spend ~ " then cast(previous_spend_amount as double)
+            / nullif(previous_new_client_people_count, 0) end",
             state="case when has_spend then 'partial' else 'not_connected' end",
             missing="case
                 when not has_spend then 'ad_spend'
@@ -94,7 +96,8 @@
             metric_id="earned",
             value="cost_won_amount - spend_amount",
             n="cost_won_row_count",
-            previous="cast(previous_cost_won_amount - previous_spend_amount as double) / 4",
+            previous="case when " ~ has_all_spend
+            ~ " then cast(previous_cost_won_amount - previous_spend_amount as double) / 4 end",
             state="case when has_spend then 'partial' else 'not_connected' end",
             missing="case
                 when not has_spend then 'ad_spend'

@@ -75,6 +75,25 @@ def test_every_mart_is_a_table_in_the_published_file(demo: tuple[Product, str]) 
     assert empty == []
 
 
+def test_cost_that_is_not_told_is_compared_with_no_mean(demo: tuple[Product, str]) -> None:
+    product, _ = demo
+    compared = {
+        lacks: (periods, means)
+        for lacks, periods, means in product.query(
+            """
+            select missing = 'silent_ad_account', count(*), count(previous_mean_value)
+            from marts.rpt_owner_panel
+            where metric_id in ('acquisition_cost', 'earned') and missing <> 'newer_data'
+                and missing <> 'ad_spend'
+            group by all
+            """
+        )
+    }
+    assert compared[True][0] > 0
+    assert compared[True][1] == 0
+    assert compared[False][1] > compared[False][0] / 2
+
+
 def test_runs_of_the_command_are_visible_in_the_ui(demo: tuple[Product, str]) -> None:
     from dagster import DagsterInstance
 
