@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -55,38 +56,69 @@ def nothing_published(product: Product) -> bool:
     return not list((product.home / "serve").glob("*.duckdb"))
 
 
-def test_wrong_credentials(product: Callable[..., Product]) -> None:
-    with serve_demo(CompanyTables.build(now="2026-01-21T00:00:00+00:00")) as endpoints:
-        one = product(
-            VORONKA_SOURCES="amocrm",
-            VORONKA_AMOCRM_URL=endpoints.amocrm_url,
-            SOURCES__AMOCRM__TOKEN="wrong",
-        )
-        output = one.run("refresh", code=3)
+@dataclass(frozen=True)
+class Started:
+    """A refresh under way, and the home it works on."""
+
+    product: Product
+    process: subprocess.Popen[str]
+
+    def output_of(self, code: int) -> str:
+        """Wait for the end, which must have this exit code, and return what was printed."""
+        output, _ = self.process.communicate(timeout=300)
+        assert self.process.returncode == code, output
+        return output
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Started]]:
+    """Return refreshes of a CRM that refuses, is away or answers HTML, all begun at once.
+
+    Each spends most of its time in the pauses between its attempts.
+    """
+    with (
+        serve_demo(CompanyTables.build(now="2026-01-21T00:00:00+00:00")) as demo,
+        html_api() as html,
+    ):
+        addresses = {"refusing": demo.amocrm_url, "away": closed_port(), "html": html}
+        found = {}
+        for name, url in addresses.items():
+            product = Product(
+                tmp_path_factory.mktemp(name) / "home",
+                {
+                    "VORONKA_SOURCES": "amocrm",
+                    "VORONKA_AMOCRM_URL": url,
+                    "SOURCES__AMOCRM__TOKEN": "wrong",
+                },
+            )
+            found[name] = Started(product, product.start("refresh"))
+        try:
+            yield found
+        finally:
+            for one in found.values():
+                one.process.kill()
+                one.process.wait()
+
+
+def test_wrong_credentials(started: dict[str, Started]) -> None:
+    output = started["refusing"].output_of(3)
     assert "token" in output.lower()
     assert "Traceback" not in output
-    assert nothing_published(one)
+    assert nothing_published(started["refusing"].product)
 
 
-def test_an_unreachable_host(product: Callable[..., Product]) -> None:
-    one = product(
-        VORONKA_SOURCES="amocrm",
-        VORONKA_AMOCRM_URL=closed_port(),
-        SOURCES__AMOCRM__TOKEN="x",
-    )
-    output = one.run("refresh", code=None)
+def test_an_unreachable_host(started: dict[str, Started]) -> None:
+    output = started["away"].output_of(3)
     assert "127.0.0.1" in output
     assert "Traceback" not in output
-    assert nothing_published(one)
+    assert nothing_published(started["away"].product)
 
 
-def test_an_api_that_answers_html(product: Callable[..., Product]) -> None:
-    with html_api() as url:
-        one = product(VORONKA_SOURCES="amocrm", VORONKA_AMOCRM_URL=url, SOURCES__AMOCRM__TOKEN="x")
-        output = one.run("refresh", code=3)
+def test_an_api_that_answers_html(started: dict[str, Started]) -> None:
+    output = started["html"].output_of(3)
     assert "HTML" in output or "html" in output
     assert "Traceback" not in output
-    assert nothing_published(one)
+    assert nothing_published(started["html"].product)
 
 
 def test_no_source_is_named(product: Callable[..., Product]) -> None:
