@@ -111,6 +111,11 @@ class Home:
         return self.root / "dbt" / "target"
 
     @property
+    def dbt_parsed_dir(self) -> Path:
+        """Return where the parsed project lies, which no build writes to."""
+        return self.root / "dbt" / "parsed"
+
+    @property
     def dbt_log_dir(self) -> Path:
         """Return the folder of dbt's logs."""
         return self.root / "dbt" / "logs"

@@ -54,11 +54,11 @@ class ModelTranslator(DagsterDbtTranslator):
 
 
 def dbt_project(home: Home) -> DbtProject:
-    """Return the project with its target folder in the home; parse it first if it changed."""
+    """Return the project with its parse in the home; parse it first if it changed."""
     prepare_manifest(home)
     return DbtProject(
         project_dir=DBT_PROJECT_DIR,
-        target_path=home.dbt_target_dir,
+        target_path=home.dbt_parsed_dir,
         profiles_dir=DBT_PROJECT_DIR,
     )
 

@@ -28,7 +28,8 @@ _PROJECT_FOLDERS = ("macros", "models", "seeds", "tests", "snapshots", "analyses
 _FINGERPRINT_FILE = "manifest.fingerprint"
 # The newest parse of this project, shared by all homes.
 _PARSED_DIR = DBT_PROJECT_DIR / "target" / "parsed"
-_PARSED_FILES = ("partial_parse.msgpack", "manifest.json")
+_PARTIAL_PARSE = "partial_parse.msgpack"
+_PARSED_FILES = (_PARTIAL_PARSE, "manifest.json")
 
 
 def project_fingerprint(project_dir: Path = DBT_PROJECT_DIR) -> str:
@@ -51,24 +52,29 @@ def prepare_manifest(home: Home) -> Path:
     Raises:
         DbtProjectError: The project does not parse.
     """
-    target = home.dbt_target_dir
-    manifest, mark = target / "manifest.json", target / _FINGERPRINT_FILE
-    target.mkdir(parents=True, exist_ok=True)
+    # Every build writes its own manifest.json over the last one of the target folder, in place: one
+    # that a kill left half written, or that a killed run's dbt still writes, would stop all runs.
+    parsed = home.dbt_parsed_dir
+    manifest, mark = parsed / "manifest.json", parsed / _FINGERPRINT_FILE
+    for folder in (parsed, home.dbt_target_dir):
+        folder.mkdir(parents=True, exist_ok=True)
     # Dagster's UI loads the definitions in several processes at once.
-    with (target.parent / "parse.lock").open("w") as lock:
+    with (parsed.parent / "parse.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if manifest_is_fresh(home):
             return manifest
         fingerprint = project_fingerprint()
         mark.unlink(missing_ok=True)
-        if not _take_parse(fingerprint, target):
+        if not _take_parse(fingerprint, parsed):
             with _one_parse_at_a_time():
                 # Who waited here waited for another home's parse of the same models.
-                if not _take_parse(fingerprint, target):
+                if not _take_parse(fingerprint, parsed):
                     _parse(home)
                     # Models edited meanwhile belong to no fingerprint.
                     if project_fingerprint() == fingerprint:
-                        _keep_parse(fingerprint, target)
+                        _keep_parse(fingerprint, parsed)
+        # What spares the builds their own parse; they write it anew, so it is a copy.
+        shutil.copyfile(parsed / _PARTIAL_PARSE, home.dbt_target_dir / _PARTIAL_PARSE)
         mark.write_text(fingerprint)
     return manifest
 
@@ -100,28 +106,32 @@ def _parse(home: Home) -> None:
     console().line("start", "parsing the models, once after each change of them")
     finished = subprocess.run(
         [str(dbt_executable()), "--quiet", "--no-use-colors", "parse"],
-        env={**os.environ, **dbt_environment(home)},
+        env={
+            **os.environ,
+            **dbt_environment(home),
+            "DBT_TARGET_PATH": str(home.dbt_parsed_dir),
+        },
         capture_output=True,
         text=True,
         check=False,
     )
-    if finished.returncode != 0 or not (home.dbt_target_dir / "manifest.json").exists():
+    if finished.returncode != 0 or not (home.dbt_parsed_dir / "manifest.json").exists():
         words = " ".join((finished.stdout or finished.stderr).split())
         raise DbtProjectError(f"The dbt project does not parse: {words[:600]}")
 
 
-def _take_parse(fingerprint: str, target: Path) -> bool:
+def _take_parse(fingerprint: str, parsed: Path) -> bool:
     """Copy what another home parsed; its profile is the same text, so dbt accepts it as its own."""
     kept = _PARSED_DIR / fingerprint
     try:
         for name in _PARSED_FILES:
-            shutil.copyfile(kept / name, target / name)
+            shutil.copyfile(kept / name, parsed / name)
     except OSError:
         return False
     return True
 
 
-def _keep_parse(fingerprint: str, target: Path) -> None:
+def _keep_parse(fingerprint: str, parsed: Path) -> None:
     """Leave the parse beside the project for other homes, whole or not at all."""
     with contextlib.suppress(OSError):
         _PARSED_DIR.mkdir(parents=True, exist_ok=True)
@@ -129,7 +139,7 @@ def _keep_parse(fingerprint: str, target: Path) -> None:
             draft = Path(scratch) / fingerprint
             draft.mkdir()
             for name in _PARSED_FILES:
-                shutil.copyfile(target / name, draft / name)
+                shutil.copyfile(parsed / name, draft / name)
             for old in _PARSED_DIR.iterdir():
                 shutil.rmtree(old, ignore_errors=True)
             draft.rename(_PARSED_DIR / fingerprint)
@@ -137,9 +147,9 @@ def _keep_parse(fingerprint: str, target: Path) -> None:
 
 def manifest_is_fresh(home: Home) -> bool:
     """Return whether the manifest of this home is of the present project."""
-    mark = home.dbt_target_dir / _FINGERPRINT_FILE
+    mark = home.dbt_parsed_dir / _FINGERPRINT_FILE
     return (
-        (home.dbt_target_dir / "manifest.json").exists()
+        (home.dbt_parsed_dir / "manifest.json").exists()
         and mark.exists()
         and mark.read_text() == project_fingerprint()
     )

@@ -21,7 +21,7 @@ from orchestration.lib.dbt_assets import (
     dbt_project,
     mart_keys,
 )
-from orchestration.lib.dbt_manifest import expected_marts, prepare_manifest
+from orchestration.lib.dbt_manifest import expected_marts, prepare_manifest, read_manifest
 from orchestration.lib.dlt_assets import raw_table_specs
 from orchestration.lib.environment import REPOSITORY
 
@@ -139,6 +139,13 @@ def test_unchanged_project_is_not_parsed_again(project):
     assert prepare_manifest(home).stat().st_mtime_ns == before
 
 
+def test_a_manifest_that_a_killed_build_left_half_written_stops_no_run(project):
+    home = Home(project.target_path.parents[1])
+    (home.dbt_target_dir / "manifest.json").write_text('{"nodes": {"model')
+    assert expected_marts(read_manifest(home))
+    assert mart_keys(dbt_project(home))
+
+
 NAMES_OF_DBT = """
 import sys
 import orchestration.lib.dbt_assets
@@ -174,7 +181,7 @@ def test_two_homes_parse_changed_models_once(tmp_path, monkeypatch):
         parsed.append(home.root.name)
         time.sleep(0.3)
         for name in dbt_manifest._PARSED_FILES:
-            (home.dbt_target_dir / name).write_text(home.root.name)
+            (home.dbt_parsed_dir / name).write_text(home.root.name)
 
     monkeypatch.setattr(dbt_manifest, "_PARSED_DIR", tmp_path / "target" / "parsed")
     monkeypatch.setattr(dbt_manifest, "_parse", parse)
