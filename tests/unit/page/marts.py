@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +80,27 @@ def write_marts(path: Path, company: str = "full") -> Path:
     connection.execute("checkpoint")
     connection.close()
     return path
+
+
+@contextmanager
+def first_stage_alone(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a new published file that holds its moment, an open stage `new`, and what is inserted.
+
+    Args:
+        path: The file to make.
+    """
+    with duckdb.connect(str(write_marts(path, "empty"))) as connection:
+        connection.execute(
+            "insert into marts.rpt_owner_panel (fresh_until_at, time_zone) "
+            "values (?, 'Europe/Moscow')",
+            [FRESH],
+        )
+        connection.execute(
+            "insert into marts.dim_pipeline_stages (stage_key, stage_name, pipeline_name, "
+            "stage_category, pipeline_role, is_current) "
+            "values ('new', 'New', 'Sales', 'open', 'sales', true)"
+        )
+        yield connection
 
 
 class _Company:

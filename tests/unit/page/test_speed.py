@@ -12,7 +12,7 @@ import pytest
 
 from orchestration.lib.cards import bound_sql, read_dashboards
 from orchestration.lib.page import DASHBOARDS, render_page
-from tests.unit.page.marts import FRESH, write_marts
+from tests.unit.page.marts import first_stage_alone
 from tests.unit.page.test_page import text_of
 
 NO_BREAK = "\u00a0"
@@ -36,45 +36,36 @@ def company(tmp_path: Path) -> Company:
     """Return a maker of a published file that holds nothing but leads."""
 
     def make(leads: Sequence[Lead]) -> Path:
-        path = write_marts(tmp_path / "leads_serve.duckdb", "empty")
-        connection = duckdb.connect(str(path))
-        connection.execute(
-            "insert into marts.rpt_owner_panel (fresh_until_at, time_zone) "
-            "values (?, 'Europe/Moscow')",
-            [FRESH],
-        )
-        connection.execute(
-            "insert into marts.dim_dates (date_day, month_date) values ('2026-11-10', '2026-11-01')"
-        )
-        connection.execute(
-            "insert into marts.dim_pipeline_stages "
-            "(stage_key, stage_category, pipeline_role, is_current) "
-            "values ('new', 'open', 'sales', true)"
-        )
-        for number, lead in enumerate(leads):
-            if lead.sales_rep is not None:
-                connection.execute(
-                    "insert into marts.dim_sales_reps (sales_rep_key, sales_rep_name) "
-                    "select ?, ? where ? not in (select sales_rep_key from marts.dim_sales_reps)",
-                    [lead.sales_rep] * 3,
-                )
+        path = tmp_path / "leads_serve.duckdb"
+        with first_stage_alone(path) as connection:
             connection.execute(
-                "insert into marts.dim_deals (deal_key, stage_key, stage_category, outcome, "
-                "deal_kind, is_deleted, is_mid_funnel_start, sales_rep_key) "
-                "values (?, 'new', 'open', 'open', 'new', false, false, ?)",
-                [str(number), lead.sales_rep],
+                "insert into marts.dim_dates (date_day, month_date) "
+                "values ('2026-11-10', '2026-11-01')"
             )
-            connection.execute(
-                "insert into marts.fct_deal_stage_visits (visit_key, deal_key, visit_number, "
-                "stage_key, entered_at, dwell_seconds, dwell_business_seconds, is_censored, "
-                "is_left_truncated, is_dwell_measured) "
-                "values (?, ?, 1, 'new', '2026-11-10 09:00:00', ?, ?, ?, false, ?)",
-                [
-                    f"{number}:1", str(number), lead.minutes * 60, lead.minutes * 60,
-                    lead.is_waiting, lead.is_measured,
-                ],
-            )  # fmt: skip
-        connection.close()
+            for number, lead in enumerate(leads):
+                if lead.sales_rep is not None:
+                    connection.execute(
+                        "insert into marts.dim_sales_reps (sales_rep_key, sales_rep_name) "
+                        "select ?, ? where ? not in "
+                        "(select sales_rep_key from marts.dim_sales_reps)",
+                        [lead.sales_rep] * 3,
+                    )
+                connection.execute(
+                    "insert into marts.dim_deals (deal_key, stage_key, stage_category, outcome, "
+                    "deal_kind, is_deleted, is_mid_funnel_start, sales_rep_key) "
+                    "values (?, 'new', 'open', 'open', 'new', false, false, ?)",
+                    [str(number), lead.sales_rep],
+                )
+                connection.execute(
+                    "insert into marts.fct_deal_stage_visits (visit_key, deal_key, visit_number, "
+                    "stage_key, entered_at, dwell_seconds, dwell_business_seconds, is_censored, "
+                    "is_left_truncated, is_dwell_measured) "
+                    "values (?, ?, 1, 'new', '2026-11-10 09:00:00', ?, ?, ?, false, ?)",
+                    [
+                        f"{number}:1", str(number), lead.minutes * 60, lead.minutes * 60,
+                        lead.is_waiting, lead.is_measured,
+                    ],
+                )  # fmt: skip
         return path
 
     return make

@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from tests.unit.page.marts import FRESH, write_marts
+from tests.unit.page.marts import first_stage_alone
 from tests.unit.page.test_speed import rows, said
 
 DAY = 86_400
@@ -32,47 +31,37 @@ def company(tmp_path: Path) -> Company:
     """Return a maker of a published file that holds leads and their first moves."""
 
     def make(leads: Sequence[Lead]) -> Path:
-        path = write_marts(tmp_path / "moves_serve.duckdb", "empty")
-        connection = duckdb.connect(str(path))
-        connection.execute(
-            "insert into marts.rpt_owner_panel (fresh_until_at, time_zone) "
-            "values (?, 'Europe/Moscow')",
-            [FRESH],
-        )
-        connection.execute(
-            "insert into marts.dim_pipeline_stages (stage_key, stage_name, pipeline_name, "
-            "stage_category, pipeline_role, is_current) "
-            "values ('new', 'New', 'Sales', 'open', 'sales', true)"
-        )
-        for number, lead in enumerate(leads):
-            key = str(number)
-            is_waiting = lead.direction is None
-            connection.execute(
-                "insert into marts.dim_deals (deal_key, deal_id, stage_key, stage_category, "
-                "outcome, deal_kind, deal_amount, is_deleted, is_mid_funnel_start, "
-                "is_first_move_known, created_at) "
-                "values (?, ?, 'new', 'open', 'open', 'new', 100, false, false, ?, "
-                "'2026-11-10 09:00:00')",
-                [key, key, lead.is_logged],
-            )
-            connection.execute(
-                "insert into marts.fct_deal_stage_visits (visit_key, deal_key, visit_number, "
-                "stage_key, entered_at, dwell_seconds, is_censored, is_left_truncated, "
-                "is_dwell_measured, standing_seconds) "
-                "values (?, ?, 1, 'new', '2026-11-10 09:00:00', ?, ?, false, ?, ?)",
-                [
-                    f"{key}:1", key, lead.days * DAY, is_waiting, lead.is_logged,
-                    lead.days * DAY if is_waiting and lead.is_logged else None,
-                ],
-            )  # fmt: skip
-            if not is_waiting:
+        path = tmp_path / "moves_serve.duckdb"
+        with first_stage_alone(path) as connection:
+            for number, lead in enumerate(leads):
+                key = str(number)
+                is_waiting = lead.direction is None
                 connection.execute(
-                    "insert into marts.fct_deal_stage_transitions (transition_key, deal_key, "
-                    "transition_number, from_stage_key, direction, change_channel, "
-                    "dwell_seconds, is_dwell_measured) values (?, ?, 2, 'new', ?, 'human', ?, ?)",
-                    [f"{key}:2", key, lead.direction, lead.days * DAY, lead.is_logged],
+                    "insert into marts.dim_deals (deal_key, deal_id, stage_key, stage_category, "
+                    "outcome, deal_kind, deal_amount, is_deleted, is_mid_funnel_start, "
+                    "is_first_move_known, created_at) "
+                    "values (?, ?, 'new', 'open', 'open', 'new', 100, false, false, ?, "
+                    "'2026-11-10 09:00:00')",
+                    [key, key, lead.is_logged],
                 )
-        connection.close()
+                connection.execute(
+                    "insert into marts.fct_deal_stage_visits (visit_key, deal_key, visit_number, "
+                    "stage_key, entered_at, dwell_seconds, is_censored, is_left_truncated, "
+                    "is_dwell_measured, standing_seconds) "
+                    "values (?, ?, 1, 'new', '2026-11-10 09:00:00', ?, ?, false, ?, ?)",
+                    [
+                        f"{key}:1", key, lead.days * DAY, is_waiting, lead.is_logged,
+                        lead.days * DAY if is_waiting and lead.is_logged else None,
+                    ],
+                )  # fmt: skip
+                if not is_waiting:
+                    connection.execute(
+                        "insert into marts.fct_deal_stage_transitions (transition_key, deal_key, "
+                        "transition_number, from_stage_key, direction, change_channel, "
+                        "dwell_seconds, is_dwell_measured) "
+                        "values (?, ?, 2, 'new', ?, 'human', ?, ?)",
+                        [f"{key}:2", key, lead.direction, lead.days * DAY, lead.is_logged],
+                    )
         return path
 
     return make

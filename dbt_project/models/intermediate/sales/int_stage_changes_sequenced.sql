@@ -434,17 +434,7 @@ moves as (
             ),
             false
         ) as is_dwell_measured,
-        -- The same of the stay that this move ends: only a record that continues the log ends one.
-        coalesce(
-            ordered.is_previous_start_known
-            and ordered.event_kind = 1
-            and not coalesce(
-                ordered.previous_kind = 1
-                and ordered.from_stage_key <> ordered.previous_stage_key,
-                false
-            ),
-            false
-        ) as is_from_dwell_measured,
+        ordered.is_previous_start_known,
         case
             when ordered.event_kind = 0 then 'entry'
             when ordered.event_kind = 2 and ordered.previous_kind = 0 then 'outcome'
@@ -583,7 +573,10 @@ final as (
         directed.is_left_truncated,
         directed.is_log_kept,
         directed.is_dwell_measured,
-        directed.is_from_dwell_measured
+        -- The same of the stay that this move ends: only a record that continues the log ends one.
+        coalesce(directed.is_previous_start_known, false)
+        and not directed.is_inferred
+        and not directed.is_after_gap as is_from_dwell_measured
     from directed
 
 )
