@@ -33,6 +33,7 @@
     ("part_payments_unknown", "bill_counts", "part_unknown_amount", "null", "part_unknown_count"),
     ("ad_figures_begin", "ad_ages", "untold_days", "null", "0"),
     ("payments_beside_bills", "payment_counts", "beside_bill_amount", "null", "beside_bill_count"),
+    ("exchange_rate_age", "rate_ages", "hours_old", "null", "row_count"),
 ] -%}
 with checks as (
 
@@ -127,6 +128,20 @@ ad_accounts as (
 quarantined_rows as (
 
     select * from {{ ref("stg_files__quarantined_rows") }}
+
+),
+
+concluded_deals as (
+
+    select * from {{ ref("int_deals_concluded") }}
+
+),
+
+-- The newest rate of each currency, which holds until somebody writes the next one.
+newest_rates as (
+
+    select * from {{ ref("int_exchange_rates_dated") }}
+    where valid_to_date = cast('9999-12-31' as date)
 
 ),
 
@@ -506,6 +521,54 @@ quarantine_counts as (
         count(*) as row_count
     from quarantined_rows
     group by source_account_id
+
+),
+
+foreign_money as (
+
+    select
+        amount_currency_code as currency_code,
+        rate_date as money_date
+    from concluded_deals
+    where deal_amount <> 0
+    union all
+    select
+        currency_code,
+        spend_date as money_date
+    from spend
+    union all
+    select
+        invoices.currency_code,
+        {{ local_date("invoices.issued_at", "settings.time_zone") }} as money_date
+    from invoices
+    cross join settings
+    union all
+    select
+        payments.currency_code,
+        {{ local_date("payments.paid_at", "settings.time_zone") }} as money_date
+    from payments
+    cross join settings
+
+),
+
+-- How old the rate was on the newest day whose money it turned into the reporting currency.
+rate_ages as (
+
+    select
+        'company' as source_system,
+        {{ dbt.concat(["'exchange_rates '", "foreign_money.currency_code"]) }}
+            as source_account_id,
+        24 * max({{ days_between("newest_rates.valid_from_date", "foreign_money.money_date") }})
+            as hours_old,
+        count(*) as row_count
+    from foreign_money
+    inner join newest_rates
+        on
+            foreign_money.currency_code = newest_rates.currency_code
+            and foreign_money.money_date >= newest_rates.valid_from_date
+    cross join settings
+    where foreign_money.currency_code <> settings.currency_code
+    group by foreign_money.currency_code
 
 ),
 
