@@ -32,13 +32,15 @@
 
 {#
   The owner's numbers: what each is of the columns of rpt_owner_panel's `connected`, of how many things
-  (n), its mean over the four periods before, what it lacks, and whose clock says how fresh it is.
+  (n), its mean over the four periods before, of what these must be known in whole, what it lacks, and whose
+  clock says how fresh it is.
 #}
 {% macro panel_metrics() -%}
     {%- set with_deals = {
         "state": "case when has_deals then 'known' else 'not_connected' end",
         "missing": "case when not has_deals then 'crm' end",
         "clock": "deals",
+        "previous_of": "deals",
     } -%}
     {#- With a part of its cost untold a period is not to be compared with whole ones. -#}
     {%- set has_all_spend = "not has_silent_spend and not has_untold_spend" -%}
@@ -76,6 +78,7 @@
             end",
             missing="case when not has_all_payments then 'payments' end",
             clock="paid",
+            previous_of="payments",
         ),
         dict(
             metric_id="acquisition_cost",
@@ -91,6 +94,7 @@
                 else 'full_costs'
             end",
             clock="both",
+            previous_of="spend",
         ),
         dict(
             metric_id="earned",
@@ -106,6 +110,7 @@
                 else 'costs'
             end",
             clock="both",
+            previous_of="spend",
         ),
     ] -%}
     {{ return(metrics) }}

@@ -445,7 +445,12 @@ compared as (
                 else sum(dense.{{ measure }}_by_now) over four_before
             end as previous_{{ measure }},
         {%- endfor %}
-        count(*) over four_before as previous_period_count
+        lag(dense.period_start_date, 4) over (
+            partition by
+                dense.period_type,
+                dense.event
+            order by dense.period_start_date
+        ) as previous_start_date
     from dense
     window
         four_before as (
@@ -481,7 +486,7 @@ wide as (
             sum(previous_{{ measure }}) filter (where event = '{{ event }}')
                 as previous_{{ event }}_{{ measure }},
         {%- endfor %}
-        max(previous_period_count) as previous_period_count
+        max(previous_start_date) as previous_start_date
     from compared
     group by
         period_type,
@@ -520,6 +525,21 @@ connected as (
             and wide.period_start_date < untold.untold_until_date,
             false
         ) as has_untold_spend,
+        -- A mean is of four periods, each of them known from its first day to its last.
+        coalesce(wide.previous_start_date >= cast(first_money.first_deal_at as date), false)
+            as has_previous_deals,
+        coalesce(wide.previous_start_date >= cast(first_money.first_paid_at as date), false)
+            as has_previous_payments,
+        coalesce(
+            wide.previous_start_date >= cast(first_money.first_deal_at as date)
+            and wide.previous_start_date >= cast(first_money.first_spend_at as date)
+            and (
+                untold.untold_from_date is null
+                or wide.period_start_date <= untold.untold_from_date
+                or wide.previous_start_date >= untold.untold_until_date
+            ),
+            false
+        ) as has_previous_spend,
         coalesce(wide.period_end_date > silence.silent_from_date, false) as has_silent_spend,
         first_money.first_deal_at is not null as has_deals,
         coalesce(cast(wide.period_end_date as timestamp) > first_money.first_paid_at, false)
@@ -553,12 +573,13 @@ metrics as (
             '{{ metric.metric_id }}' as metric_id,
             {{ metric.value }} as value,
             {{ metric.n }} as n,
-            {{ metric.previous }} as previous_mean_value,
+            case
+                when has_previous_{{ metric.previous_of }} then {{ metric.previous }}
+            end as previous_mean_value,
             {{ metric.state }} as state,
             {{ metric.missing }} as missing,
             {{ metric.clock }}_until_at as fresh_until_at,
-            all_{{ metric.clock }}_until_at as all_until_at,
-            previous_period_count
+            all_{{ metric.clock }}_until_at as all_until_at
         from connected
     {%- endfor %}
 
@@ -658,8 +679,7 @@ final as (
             round(
                 case
                     when
-                        stated.previous_period_count = 4
-                        and stated.state <> 'not_connected'
+                        stated.state <> 'not_connected'
                         -- of a period that has not begun for this source nothing is comparable
                         and stated.elapsed_ratio > 0
                         then stated.previous_mean_value
