@@ -442,7 +442,7 @@ class _Company:
             ("unmapped_stages", "Stages nobody said the meaning of", "Этапы без указанного смысла",
              "fail", 2, 0, "count", 2, "Add these stages to stage_map.csv: open, won or lost.",
              "Добавьте эти этапы в stage_map.csv: open, won или lost."),
-            ("freshness", "Hours behind the newest source",
+            ("freshness", "How far behind the newest source",
              "Отставание от самого свежего источника", "ok", 3.3, 36, "hours", 1, None, None),
             ("invoices_connected", "Invoices or payments are connected",
              "Подключены счета или оплаты", "not_measurable", None, None, "count", 0,

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ingest.sources import SOURCES
 from orchestration.lib.cards import (
     CardError,
     bound_sql,
@@ -16,6 +17,7 @@ from orchestration.lib.cards import (
     open_serve_file,
     read_dashboard,
     read_dashboards,
+    read_vocabulary,
     sql_findings,
 )
 from orchestration.lib.page import DASHBOARDS
@@ -139,6 +141,10 @@ def test_unknown_shared_words_are_named(tmp_path: Path) -> None:
     text = CARD.replace("ru: Причина}}", "ru: Причина}, values: reasns}")
     with pytest.raises(CardError, match=r'no words "reasns" in vocabulary.yaml; allowed: metric'):
         read_dashboard(write(tmp_path, text))
+
+
+def test_every_source_has_a_name_that_people_read() -> None:
+    assert set(SOURCES) <= set(read_vocabulary(DASHBOARDS).words["system"])
 
 
 def test_link_to_a_card_that_is_not_there_is_named(tmp_path: Path) -> None:
