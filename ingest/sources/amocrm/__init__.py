@@ -664,7 +664,7 @@ class _Descent:
     ) -> Iterator[pa.RecordBatch]:
         page = first
         while True:
-            rows, has_next = self._rows(page)
+            rows, has_next = self._rows(page, is_announced=page > first)
             self._page = page
             wanted = []
             for row in rows:
@@ -689,8 +689,8 @@ class _Descent:
                 return
             page += 1
 
-    def _rows(self, page: int) -> tuple[list[Record], bool]:
-        endpoint = self._endpoint
+    def _rows(self, page: int, *, is_announced: bool = False) -> tuple[list[Record], bool]:
+        endpoint, client = self._endpoint, self._session.client
         params = {**endpoint.params, "order[updated_at]": "desc", "page": page}
 
         def check(rows: list[Record]) -> None:
@@ -703,7 +703,8 @@ class _Descent:
                     action="Tell the maintainers: the API changed",
                 )
 
-        rows, link = self._session.client.page(endpoint.path, endpoint.name, params, check=check)
+        ask = client.following_page if is_announced else client.page
+        rows, link = ask(endpoint.path, endpoint.name, params, check=check)
         return rows, link is not None
 
     def _first_page(self) -> int:

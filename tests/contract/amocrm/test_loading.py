@@ -110,6 +110,28 @@ def test_more_rows_in_one_second_than_a_page_holds(company: Company, account: Ac
     assert len(company.live("leads")) == 810
 
 
+@pytest.mark.parametrize("filters_on", [True, False])
+def test_an_empty_answer_where_a_page_must_follow_loses_no_rows(
+    company: Company, account: Account, filters_on: bool
+) -> None:
+    account.filters_on = filters_on
+    account.rows["leads"] = [lead(n, NOW - n * 601) for n in range(1, 1001)]
+    # No window begins at one of these seconds: only a request that goes on from a page names one.
+    moments = {str(row["updated_at"]) for row in account.rows["leads"]}
+    emptied: list[dict[str, str]] = []
+
+    def forget_once(_path: str, query: dict[str, str]) -> None:
+        goes_on = query.get("page") == "3" or query.get("filter[updated_at][from]") in moments
+        if goes_on and not emptied:
+            emptied.append(query)
+            account.answers.append((204, {}, b""))
+
+    account.before_answer = forget_once
+    company.load()
+    assert emptied
+    assert len(company.live("leads")) == 1000
+
+
 def test_late_events_inside_the_overlap_are_found(company: Company, account: Account) -> None:
     account.rows["events"] = [event(1, NOW - 10)]
     company.load()
