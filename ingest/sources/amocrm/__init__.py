@@ -683,11 +683,19 @@ class _Descent:
                 if not has_next or (oldest is not None and oldest < self._since):
                     self.reached_end = True
                     return
-                if self._budget.is_spent:
+                if self._budget.is_spent and self._has_read_a_second():
                     return
             elif page >= last or not has_next:
                 return
             page += 1
+
+    def _has_read_a_second(self) -> bool:
+        """Return whether some second was read in full, so that the next chunk begins further on.
+
+        A mass edit stamps more rows with one second than a chunk holds; each chunk would begin it
+        anew.
+        """
+        return self._lowest is not None and from_unix(self._lowest + 1) < self._gap.end
 
     def _rows(self, page: int, *, is_announced: bool = False) -> tuple[list[Record], bool]:
         endpoint, client = self._endpoint, self._session.client

@@ -132,6 +132,24 @@ def test_an_empty_answer_where_a_page_must_follow_loses_no_rows(
     assert len(company.live("leads")) == 1000
 
 
+def test_more_rows_in_one_second_than_a_chunk_holds(
+    company: Company, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ChunkBudget.__init__.__kwdefaults__, "max_rows", 400)
+    account.filters_on = False
+    account.rows["leads"] = [lead(n, NOW - 5 * DAY) for n in range(1, 1501)]
+    account.rows["leads"] += [lead(n, NOW - n * 3_600) for n in range(2001, 2011)]
+
+    def stop_an_endless_load(_path: str, _query: dict[str, str]) -> None:
+        if len(account.requests) > 300:
+            account.answers.append((401, {"Content-Type": "application/json"}, b"{}"))
+
+    account.before_answer = stop_an_endless_load
+    company.load()
+    assert len(company.live("leads")) == 1510
+    assert company.load().rows_stored == 0
+
+
 def test_late_events_inside_the_overlap_are_found(company: Company, account: Account) -> None:
     account.rows["events"] = [event(1, NOW - 10)]
     company.load()
