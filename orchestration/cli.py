@@ -129,9 +129,10 @@ def refresh() -> None:
 @app.command()
 def page() -> None:
     """Write the owner's page again from the published file."""
-    from orchestration.lib.publishing import write_page
+    from orchestration.lib.publishing import check_served_version, write_page
 
     settings = _settings()
+    check_served_version(settings)
     print(say(settings.locale, "page_written", page=write_page(settings)))
 
 

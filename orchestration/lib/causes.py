@@ -48,6 +48,7 @@ EXIT_CODES: Mapping[str, int] = {
     "MetabaseSyncError": EXIT_FAILED,
     "NothingPublishedError": EXIT_FAILED,
     "RollbackError": EXIT_FAILED,
+    "OtherVersionError": EXIT_FAILED,
     # What Dagster makes of Ctrl+C.
     "DagsterExecutionInterruptedError": EXIT_INTERRUPTED,
     "BenchmarkError": EXIT_FAILED,

@@ -35,6 +35,10 @@ class RollbackError(OrchestrationError):
     """There is no earlier published file to point back to."""
 
 
+class OtherVersionError(OrchestrationError):
+    """A build was made by another version of the product, which the dashboards do not fit."""
+
+
 class PostgresError(OrchestrationError):
     """PostgreSQL cannot be reached or refuses; it goes on showing the build it has."""
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from ingest.config import Settings
 from ingest.warehouse import open_warehouse
 from orchestration.lib.dbt_manifest import read_manifest
 from orchestration.lib.environment import DASHBOARDS_DIR
-from orchestration.lib.errors import NothingPublishedError, PostgresError
+from orchestration.lib.errors import NothingPublishedError, OtherVersionError, PostgresError
 from orchestration.lib.progress import console, seconds_in_words, thousands
 from orchestration.lib.serving import PublishedFile, ServeFolder
 
@@ -74,11 +75,19 @@ def roll_back(settings: Settings) -> PublishedFile:
 
     Raises:
         RollbackError: No earlier build is kept.
+        OtherVersionError: The earlier build was made by another version; nothing was changed.
         PostgresError: PostgreSQL cannot be reached or refuses.
     """
     serve = ServeFolder(settings.home.serve_dir)
     postgres = postgres_serving(settings)
     earlier = serve.earlier()
+    if earlier is not None:
+        # Before anything is switched: else the page would go on showing the newer build.
+        _check_version(
+            serve,
+            earlier,
+            "Nothing was changed; run `voronka rollback` with the version that made it",
+        )
     if postgres is not None and earlier is not None:
         # PostgreSQL keeps one build beside the served one; an older one comes from its file.
         _load(postgres, settings, serve.path_of(earlier), earlier.run_id)
@@ -86,6 +95,32 @@ def roll_back(settings: Settings) -> PublishedFile:
     if postgres is not None:
         _switch(postgres, serve, published)
     return published
+
+
+def check_served_version(settings: Settings) -> None:
+    """Refuse to show a served build that an update of the product left behind.
+
+    Raises:
+        OtherVersionError: The build was made by another version.
+    """
+    serve = ServeFolder(settings.home.serve_dir)
+    current = serve.state().current
+    if current is not None:
+        _check_version(serve, current, "Run `voronka refresh`, which writes the page too")
+
+
+def _check_version(serve: ServeFolder, published: PublishedFile, action: str) -> None:
+    from orchestration.lib.cards import check_against, open_serve_file, read_dashboards
+
+    files = read_dashboards(DASHBOARDS_DIR)
+    with closing(open_serve_file(serve.path_of(published))) as connection:
+        findings = [said for file in files for said in check_against(file, connection)]
+    if findings:
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        raise OtherVersionError(
+            f"The build of {published.published_at} UTC was made by another version of Voronka, "
+            f"the dashboards of this one do not fit it ({findings[0]}{more}). {action}."
+        )
 
 
 def repair_postgres(settings: Settings) -> Iterator[str]:

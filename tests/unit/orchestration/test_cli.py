@@ -4,6 +4,7 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ingest.config import load_settings
@@ -15,6 +16,7 @@ from orchestration.lib.failures import last_failure, record_failure
 from orchestration.lib.home_templates import write_templates_of
 from orchestration.lib.lock import refresh_lock
 from orchestration.lib.messages import MESSAGES
+from orchestration.lib.serving import ServeFolder
 from orchestration.lib.session import ensure_home, refresh_session
 
 COMMAND = Path(sys.executable).parent / "voronka"
@@ -86,6 +88,37 @@ def test_page_without_a_published_file_says_so(tmp_path):
     finished = voronka(tmp_path, "page")
     assert finished.returncode == 1
     assert "Nothing is published yet" in finished.stderr
+
+
+def publish_as_another_version(home):
+    """Publish two builds of tables that the dashboards of this version do not know."""
+    serve = ServeFolder(load_settings({"VORONKA_HOME": str(home)}).home.serve_dir)
+    for number in (1, 2):
+        with duckdb.connect(str(serve.new_serve_file())) as connection:
+            connection.execute("create schema marts")
+            connection.execute(f"create table marts.dim_deals as select {number} as build")
+        serve.publish(f"run-{number}", [])
+    return serve
+
+
+def test_rollback_to_a_build_of_another_version_changes_nothing_and_says_why(tmp_path):
+    serve = publish_as_another_version(tmp_path)
+    before = files_under(serve.folder)
+    finished = voronka(tmp_path, "rollback")
+    assert finished.returncode == 1
+    assert "was made by another version of Voronka" in finished.stderr
+    assert "Nothing was changed; run `voronka rollback` with the version" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
+    assert files_under(serve.folder) == before
+
+
+def test_page_of_a_build_of_another_version_asks_for_a_refresh(tmp_path):
+    publish_as_another_version(tmp_path)
+    finished = voronka(tmp_path, "page")
+    assert finished.returncode == 1
+    assert "was made by another version of Voronka" in finished.stderr
+    assert "Run `voronka refresh`" in finished.stderr
+    assert len(finished.stderr.splitlines()) == 1
 
 
 def test_demo_refuses_a_home_of_a_real_company(tmp_path):
