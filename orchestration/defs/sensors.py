@@ -1,10 +1,14 @@
 """What happens after a failed run of the UI or the schedule."""
 
+from datetime import UTC, datetime
+
 from dagster import DefaultSensorStatus, RunFailureSensorContext, run_failure_sensor
 
 from ingest.config import load_settings
 from orchestration.lib.causes import causes_of
-from orchestration.lib.failures import record_failure
+from orchestration.lib.failures import is_recorded, record_failure
+
+_NO_CAUSE = "The process of the run ended without a word: killed, restarted or out of memory."
 
 
 @run_failure_sensor(
@@ -14,6 +18,14 @@ from orchestration.lib.failures import record_failure
 )
 def refresh_failure_sensor(context: RunFailureSensorContext) -> None:
     """Write down why the run failed, in the words the command would print."""
+    home, run_id = load_settings().home, context.dagster_run.run_id
+    # The command wrote its own; the sensor hears of it whenever the UI is opened next.
+    if is_recorded(home, run_id):
+        return
     events = [*context.get_step_failure_events(), context.failure_event]
-    texts = [cause.text for cause in causes_of(events)] or [context.failure_event.message or ""]
-    record_failure(load_settings().home, context.dagster_run.run_id, texts)
+    texts = [cause.text for cause in causes_of(events)] or [_NO_CAUSE]
+    record = context.instance.get_run_record_by_id(run_id)
+    ended = record.end_time if record is not None else None
+    record_failure(
+        home, run_id, texts, datetime.fromtimestamp(ended, UTC) if ended is not None else None
+    )

@@ -1,5 +1,6 @@
 """The memory of failed runs: one JSON line each, newest last, read by `voronka doctor`."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,22 +19,50 @@ class FailedRun:
     causes: tuple[str, ...]
 
 
-def record_failure(home: Home, run_id: str, causes: Sequence[str]) -> None:
-    """Append one failed run."""
+def record_failure(
+    home: Home, run_id: str, causes: Sequence[str], failed_at: datetime | None = None
+) -> None:
+    """Append one failed run.
+
+    Args:
+        home: The home folder.
+        run_id: The run.
+        causes: Why it failed.
+        failed_at: When (UTC); default: now.
+    """
     home.logs_dir.mkdir(parents=True, exist_ok=True)
-    failed = FailedRun(run_id, datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"), tuple(causes))
+    moment = (failed_at or datetime.now(UTC)).strftime("%Y-%m-%d %H:%M:%S")
+    failed = FailedRun(run_id, moment, tuple(causes))
     with _file(home).open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(failed), ensure_ascii=False) + "\n")
 
 
 def last_failure(home: Home) -> FailedRun | None:
-    """Return the newest failed run, if any."""
+    """Return the run that failed last, if any."""
+    # The sensor may write an older failure later: it sees those of a time when it did not run.
+    newest_first = reversed(_failures(home))
+    return max(newest_first, key=lambda failed: failed.failed_at, default=None)
+
+
+def is_recorded(home: Home, run_id: str) -> bool:
+    """Return whether the failure of a run was written down."""
+    return any(failed.run_id == run_id for failed in _failures(home))
+
+
+def _failures(home: Home) -> list[FailedRun]:
     try:
         lines = _file(home).read_text(encoding="utf-8").splitlines()
-        stored = json.loads(lines[-1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return FailedRun(stored["run_id"], stored["failed_at"], tuple(stored["causes"]))
+    except OSError:
+        return []
+    failures = []
+    for line in lines:
+        # A full disk may have left half a line.
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            stored = json.loads(line)
+            failures.append(
+                FailedRun(stored["run_id"], stored["failed_at"], tuple(stored["causes"]))
+            )
+    return failures
 
 
 def _file(home: Home) -> Path:

@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -238,6 +239,17 @@ def test_last_failure_is_remembered(tmp_path):
     remembered = last_failure(home)
     assert remembered is not None
     assert (remembered.run_id, remembered.causes) == ("run-2", ("второй",))
+
+
+def test_older_failure_that_is_heard_of_later_is_not_the_last(tmp_path):
+    home = load_settings({"VORONKA_HOME": str(tmp_path)}).home
+    record_failure(home, "run-2", ["second"], datetime(2026, 11, 22, 7, tzinfo=UTC))
+    record_failure(home, "run-1", ["first"], datetime(2026, 11, 22, 6, tzinfo=UTC))
+    with (home.logs_dir / "failures.jsonl").open("a") as file:
+        file.write('{"run_id": "run-3", "fai')
+    remembered = last_failure(home)
+    assert remembered is not None
+    assert (remembered.run_id, remembered.failed_at) == ("run-2", "2026-11-22 07:00:00")
 
 
 @pytest.mark.parametrize(
