@@ -6,7 +6,7 @@ from ingest.config import load_settings
 from orchestration.defs.load import raw_assets
 from orchestration.defs.resources import RefreshRun
 from orchestration.defs.schedules import refresh_daily_schedule, refresh_job
-from orchestration.defs.sensors import refresh_failure_sensor
+from orchestration.defs.sensors import killed_run_sensor, refresh_failure_sensor
 from orchestration.defs.serve import metabase_dashboards, owner_page, published_marts
 from orchestration.defs.transform import model_assets
 from orchestration.lib.dbt_assets import dbt_command, dbt_project, mart_keys
@@ -24,7 +24,7 @@ defs = Definitions(
     ],
     jobs=[refresh_job],
     schedules=[refresh_daily_schedule(_settings)],
-    sensors=[refresh_failure_sensor],
+    sensors=[refresh_failure_sensor, killed_run_sensor],
     resources={
         "refresh_run": RefreshRun(),
         "dbt": dbt_command(_project),

@@ -1,12 +1,21 @@
-"""What happens after a failed run of the UI or the schedule."""
+"""What happens after a failed run of the UI or the schedule, and after a killed one."""
 
+import json
 from datetime import UTC, datetime
 
-from dagster import DefaultSensorStatus, RunFailureSensorContext, run_failure_sensor
+from dagster import (
+    DefaultSensorStatus,
+    RunFailureSensorContext,
+    SensorEvaluationContext,
+    SkipReason,
+    run_failure_sensor,
+    sensor,
+)
 
 from ingest.config import load_settings
 from orchestration.lib.causes import causes_of
 from orchestration.lib.failures import is_recorded, record_failure
+from orchestration.lib.recovery import fail_stranded_runs
 
 _NO_CAUSE = "The process of the run ended without a word: killed, restarted or out of memory."
 
@@ -29,3 +38,18 @@ def refresh_failure_sensor(context: RunFailureSensorContext) -> None:
     record_failure(
         home, run_id, texts, datetime.fromtimestamp(ended, UTC) if ended is not None else None
     )
+
+
+@sensor(
+    name="killed_run_sensor",
+    minimum_interval_seconds=60,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Marks runs that a kill or a restart of the machine left as started; no other run"
+    " would begin while they count as working.",
+)
+def killed_run_sensor(context: SensorEvaluationContext) -> SkipReason:
+    """Look for runs that nobody works on; what is found twice is marked as failed."""
+    suspects = json.loads(context.cursor or "[]")
+    left = fail_stranded_runs(context.instance, load_settings().home, suspects)
+    context.update_cursor(json.dumps(left))
+    return SkipReason(f"{len(left)} runs without a process" if left else "every run has a process")

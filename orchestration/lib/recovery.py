@@ -5,18 +5,22 @@ import json
 import os
 import signal
 import time
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.config import Home
+from orchestration.lib.lock import current_holder
 from orchestration.lib.serving import ServeFolder
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, DagsterRun
 
 _CHILD_FILE = "child.json"
 _KEPT_LOGS = 30
+_LONGEST_START = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,43 @@ def fail_dead_runs(instance: "DagsterInstance", run_id: str) -> list[str]:
     Returns:
         The ids of the runs that were marked.
     """
+    dead = [run for run in _begun_runs(instance) if run.run_id != run_id]
+    _fail(instance, dead)
+    return [run.run_id for run in dead]
+
+
+def fail_stranded_runs(
+    instance: "DagsterInstance", home: Home, suspects: Collection[str]
+) -> list[str]:
+    """Mark the runs that no process works on, from outside of a run.
+
+    Dagster counts them as working and would let no other run begin. A run has no lock in the moment
+    of its start and of its end, so only one that is found without it twice is dead.
+
+    Args:
+        instance: Dagster's storage of this home.
+        home: The home folder.
+        suspects: What the look before this one returned.
+
+    Returns:
+        The ids of the runs that are suspected now.
+    """
+    from dagster import DagsterRunStatus, RunsFilter
+
+    if current_holder(home.refresh_lock) is not None:
+        return []
+    # Until it holds the lock, a run of the UI imports and parses.
+    long_ago = datetime.now(UTC) - _LONGEST_START
+    runs = _begun_runs(instance)
+    runs += instance.get_runs(
+        RunsFilter(statuses=[DagsterRunStatus.STARTING], updated_before=long_ago)
+    )
+    found = {run.run_id: run for run in runs}
+    _fail(instance, [run for run in found.values() if run.run_id in suspects])
+    return sorted(set(found) - set(suspects))
+
+
+def _begun_runs(instance: "DagsterInstance") -> "list[DagsterRun]":
     from dagster import DagsterRunStatus, RunsFilter
 
     from orchestration.lib.environment import COMMAND_TAG
@@ -80,14 +121,13 @@ def fail_dead_runs(instance: "DagsterInstance", run_id: str) -> list[str]:
     created = [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING]
     runs = list(instance.get_runs(RunsFilter(statuses=begun)))
     runs += instance.get_runs(RunsFilter(statuses=created, tags={COMMAND_TAG: "true"}))
-    marked = []
+    return runs
+
+
+def _fail(instance: "DagsterInstance", runs: "Iterable[DagsterRun]") -> None:
     for run in runs:
-        if run.run_id == run_id:
-            continue
         instance.report_run_failed(run, "The process of this run was killed.")
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
-        marked.append(run.run_id)
-    return marked
 
 
 def tidy_home(home: Home) -> list[str]:

@@ -1,15 +1,24 @@
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from dagster import DagsterInstance, DagsterRunStatus, job, op
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    job,
+    op,
+)
 
 from ingest.config import Home
+from orchestration.lib import recovery
 from orchestration.lib.environment import COMMAND_TAG
+from orchestration.lib.lock import refresh_lock
 from orchestration.lib.page import _write
 from orchestration.lib.recovery import (
     end_orphan,
     fail_dead_runs,
+    fail_stranded_runs,
     forget_child,
     remember_child,
     tidy_home,
@@ -41,6 +50,44 @@ def test_killed_runs_are_marked_and_living_ones_are_not():
     assert status[killed] == status[killed_early] == DagsterRunStatus.FAILURE
     assert status[of_the_ui] == DagsterRunStatus.STARTING
     assert status[own] == DagsterRunStatus.STARTED
+
+
+def test_run_found_twice_without_a_process_is_failed_and_no_other(tmp_path):
+    home = Home(tmp_path)
+    with DagsterInstance.ephemeral() as instance:
+
+        def run(status):
+            return instance.create_run_for_job(refresh_job, status=status).run_id
+
+        killed = run(DagsterRunStatus.STARTED)
+        with refresh_lock(home.refresh_lock, killed):
+            assert fail_stranded_runs(instance, home, []) == []
+        starting = run(DagsterRunStatus.STARTING)
+        suspects = fail_stranded_runs(instance, home, [])
+        assert suspects == [killed]
+        begun = run(DagsterRunStatus.STARTED)
+        with refresh_lock(home.refresh_lock, begun):
+            assert fail_stranded_runs(instance, home, suspects) == []
+        suspects = fail_stranded_runs(instance, home, [])
+        assert set(suspects) == {killed, begun}
+        assert fail_stranded_runs(instance, home, [killed]) == [begun]
+        status = {one.run_id: one.status for one in instance.get_runs()}
+    assert status == {
+        killed: DagsterRunStatus.FAILURE,
+        begun: DagsterRunStatus.STARTED,
+        starting: DagsterRunStatus.STARTING,
+    }
+
+
+def test_run_that_died_while_it_began_is_failed_when_no_start_takes_so_long(tmp_path, monkeypatch):
+    home = Home(tmp_path)
+    with DagsterInstance.ephemeral() as instance:
+        starting = instance.create_run_for_job(refresh_job, status=DagsterRunStatus.STARTING).run_id
+        assert fail_stranded_runs(instance, home, [starting]) == []
+        monkeypatch.setattr(recovery, "_LONGEST_START", timedelta(0))
+        assert fail_stranded_runs(instance, home, [starting]) == []
+        [run] = instance.get_runs()
+    assert run.status == DagsterRunStatus.FAILURE
 
 
 def test_process_that_outlived_its_run_is_ended(tmp_path):

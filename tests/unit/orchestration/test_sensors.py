@@ -4,13 +4,15 @@ from types import SimpleNamespace
 import pytest
 from dagster import (
     DagsterInstance,
+    DagsterRunStatus,
     build_run_status_sensor_context,
+    build_sensor_context,
     job,
     op,
 )
 
 from ingest.config import load_settings
-from orchestration.defs.sensors import refresh_failure_sensor
+from orchestration.defs.sensors import killed_run_sensor, refresh_failure_sensor
 from orchestration.lib.failures import last_failure, record_failure
 
 
@@ -66,3 +68,17 @@ def test_failure_that_the_command_wrote_down_is_not_written_again(home):
     assert failed is not None
     assert failed.causes == ("told by the command",)
     assert len((home.logs_dir / "failures.jsonl").read_text().splitlines()) == 1
+
+
+def test_run_that_a_restart_left_is_marked_at_the_second_look(home):
+    with DagsterInstance.ephemeral() as instance:
+        run_id = instance.create_run_for_job(refresh_job, status=DagsterRunStatus.STARTED).run_id
+
+        def status_after(cursor):
+            context = build_sensor_context(instance=instance, cursor=cursor)
+            killed_run_sensor(context)
+            return instance.get_runs()[0].status, context.cursor
+
+        status, cursor = status_after(None)
+        assert (status, cursor) == (DagsterRunStatus.STARTED, f'["{run_id}"]')
+        assert status_after(cursor) == (DagsterRunStatus.FAILURE, "[]")
