@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Collection, Iterable
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
 _CHILD_FILE = "child.json"
-_KEPT_LOGS = 30
+_KEPT_RUNS = 30
+_FORGOTTEN_AT_ONCE = 20
 _LONGEST_START = timedelta(minutes=10)
 
 
@@ -130,6 +132,23 @@ def _fail(instance: "DagsterInstance", runs: "Iterable[DagsterRun]") -> None:
         instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
+def forget_old_runs(instance: "DagsterInstance", home: Home) -> None:
+    """Delete all but the newest runs from the run history, which would grow by 8 MB a refresh.
+
+    Args:
+        instance: Dagster's storage of this home.
+        home: The home folder.
+    """
+    from dagster import DagsterRunStatus, RunsFilter
+
+    ended = [DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED]
+    run_ids = instance.get_run_ids(RunsFilter(statuses=ended))
+    # The history of a year is not made smaller in one refresh.
+    for run_id in run_ids[_KEPT_RUNS:][-_FORGOTTEN_AT_ONCE:]:
+        instance.delete_run(run_id)
+        shutil.rmtree(home.dagster_dir / run_id, ignore_errors=True)
+
+
 def tidy_home(home: Home) -> list[str]:
     """Remove what killed runs left in the home's folders and restore the public file.
 
@@ -143,7 +162,7 @@ def tidy_home(home: Home) -> list[str]:
         path.unlink()
         done.append(f"removed {path.name}")
     logs = sorted(home.logs_dir.glob("refresh_*.log"), key=lambda path: path.stat().st_mtime)
-    for path in logs[:-_KEPT_LOGS]:
+    for path in logs[:-_KEPT_RUNS]:
         path.unlink()
     return done
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine
@@ -51,6 +53,25 @@ class EventLog(SqliteEventLogStorage):
                 return False
             self._there.add((kind, name))
         return True
+
+    def delete_events(self, run_id: str) -> None:
+        """Delete all that a run left; Dagster would keep the run's file and its checks for ever.
+
+        Args:
+            run_id: A run that has ended.
+        """
+        checks = AssetCheckExecutionsTable
+        with self.index_connection() as connection:
+            self.delete_events_for_run(connection, run_id)
+            connection.execute(checks.delete().where(checks.c.run_id == run_id))
+        self.free_concurrency_slots_for_run(run_id)
+        with self._db_lock:
+            engine = self._engines.pop(run_id, None)
+            if engine is not None:
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+            for suffix in ("", "-wal", "-shm"):
+                Path(self.path_for_shard(run_id) + suffix).unlink(missing_ok=True)
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:

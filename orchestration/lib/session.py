@@ -17,7 +17,7 @@ from orchestration.lib.errors import HomeError
 from orchestration.lib.lock import refresh_lock
 from orchestration.lib.progress import console
 from orchestration.lib.publishing import repair_postgres
-from orchestration.lib.recovery import fail_dead_runs, tidy_home
+from orchestration.lib.recovery import fail_dead_runs, forget_old_runs, tidy_home
 from orchestration.lib.serving import ServeFolder, check_disk_space
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def refresh_session(run_id: str, instance: "DagsterInstance | None") -> Iterator
         if instance is not None:
             for dead in fail_dead_runs(instance, run_id):
                 console().line("start", f"run {dead} had been killed; marked as failed")
+            forget_old_runs(instance, home)
         serve = ServeFolder(home.serve_dir)
         check_disk_space(home.root, home.warehouse, serve)
         stack.enter_context(applied(dagster_environment(home)))

@@ -1,12 +1,20 @@
+import sqlite3
 import subprocess
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from dagster import (
+    AssetCheckResult,
+    AssetCheckSpec,
+    AssetKey,
     DagsterInstance,
     DagsterRunStatus,
+    MaterializeResult,
+    asset,
     job,
+    materialize,
     op,
 )
 
@@ -20,6 +28,7 @@ from orchestration.lib.recovery import (
     fail_dead_runs,
     fail_stranded_runs,
     forget_child,
+    forget_old_runs,
     remember_child,
     tidy_home,
 )
@@ -88,6 +97,51 @@ def test_run_that_died_while_it_began_is_failed_when_no_start_takes_so_long(tmp_
         assert fail_stranded_runs(instance, home, [starting]) == []
         [run] = instance.get_runs()
     assert run.status == DagsterRunStatus.FAILURE
+
+
+@asset(check_specs=[AssetCheckSpec("whole", asset="deals")])
+def deals() -> MaterializeResult:
+    return MaterializeResult(check_results=[AssetCheckResult(passed=True, check_name="whole")])
+
+
+def places_of(run_id, folder):
+    """Return the files, folders and tables of a run history that know a run."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob(f"*{run_id}*")}
+    for path in folder.rglob("*.db"):
+        with closing(sqlite3.connect(path)) as connection:
+            for (table,) in connection.execute(
+                "select name from sqlite_master where type = 'table'"
+            ).fetchall():
+                rows = connection.execute(f'select * from "{table}"').fetchall()
+                if any(run_id in str(row) for row in rows):
+                    found.add(f"{path.name}:{table}")
+    return found
+
+
+def test_only_the_newest_runs_stay_in_the_history(tmp_path, monkeypatch):
+    monkeypatch.setattr(recovery, "_KEPT_RUNS", 2)
+    home = Home(tmp_path)
+    (tmp_path / "dagster.yaml").write_text(
+        "storage:\n  custom:\n    module: orchestration.lib.run_history\n    class: RunHistory\n"
+        f"    config: {{base_dir: '{home.dagster_dir}'}}\n"
+    )
+    run_ids = []
+    with DagsterInstance.from_config(str(tmp_path)) as instance:
+        for _ in range(4):
+            run_ids.append(materialize([deals], instance=instance).run_id)
+            (home.dagster_dir / run_ids[-1] / "compute_logs").mkdir(parents=True)
+        begun = instance.create_run_for_job(refresh_job, status=DagsterRunStatus.STARTED).run_id
+        forget_old_runs(instance, home)
+        assert set(instance.get_run_ids()) == {*run_ids[2:], begun}
+        latest = instance.get_latest_materialization_event(AssetKey("deals"))
+    assert latest is not None
+    assert latest.run_id == run_ids[-1]
+    for run_id in run_ids[:2]:
+        assert places_of(run_id, home.dagster_dir) == set()
+    for run_id in run_ids[2:]:
+        assert {f"{run_id}.db:event_logs", "index.db:asset_check_executions"} <= places_of(
+            run_id, home.dagster_dir
+        )
 
 
 def test_process_that_outlived_its_run_is_ended(tmp_path):
