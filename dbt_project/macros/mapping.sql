@@ -104,3 +104,40 @@
         and {{ rule }}.pipeline_id in ('*', {{ record }}.pipeline_id)
     )
 {%- endmacro %}
+
+
+{#
+  Which advertising platform the words of a record name: a platform, `none` for words of another way to come (mail, a
+  messenger, a map), or '' where they do not say. Only a campaign's name needs it: two platforms, and a newsletter, may
+  all call theirs "Sale".
+#}
+{% macro told_platform(record) -%}
+    {%- set source = "lower(coalesce(" ~ record ~ ".utm_source, ''))" -%}
+    {%- set medium = "lower(coalesce(" ~ record ~ ".utm_medium, ''))" -%}
+    case
+        {%- for platform, pattern in platform_sources().items() %}
+        when regexp_matches({{ source }}, '^({{ pattern }})') then '{{ platform }}'
+        {%- endfor %}
+        when
+            regexp_matches(
+                {{ source }}, '^(e-?mail|newsletter|unisender|sendpulse|whatsapp|viber|avito|2gis|youtube|dzen|ok[.]ru)'
+            )
+            or regexp_matches(
+                {{ medium }}, '^(e-?mail|newsletter|sms|push|messenger|organic|referral|social|smm|qr|offline)'
+            )
+            then 'none'
+        else ''
+    end
+{%- endmacro %}
+
+
+{# What utm_source begins with in the advertisements of a platform. #}
+{% macro platform_sources() -%}
+    {{ return({
+        "yandex_direct": "yandex|ya([.]|$)|яндекс",
+        "google_ads": "google|adwords",
+        "vk_ads": "vk|mytarget|my[.]target",
+        "meta_ads": "facebook|fb|instagram|ig$",
+        "telegram_ads": "telegram|tg",
+    }) }}
+{%- endmacro %}

@@ -90,7 +90,9 @@ final as (
         named.is_direct
     from named
     left join campaign_words
-        on lower(named.utm_campaign) = campaign_words.word
+        on
+            lower(named.utm_campaign) = campaign_words.word
+            and {{ told_platform("named") }} = campaign_words.told_platform
 
 )
 

@@ -62,7 +62,9 @@ classified as (
     left join mapped
         on {{ same_origin_words("named_sets", "mapped") }}
     left join campaign_words
-        on lower(named_sets.utm_campaign) = campaign_words.word
+        on
+            lower(named_sets.utm_campaign) = campaign_words.word
+            and {{ told_platform("named_sets") }} = campaign_words.told_platform
 
 ),
 
