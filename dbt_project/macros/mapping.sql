@@ -63,6 +63,25 @@
 {%- endmacro %}
 
 
+{#
+  A UTM word as it was meant: without blanks around it, and read where a form passed it on percent-encoded. Text that
+  only looks encoded, such as half a letter, stays as it is.
+#}
+{% macro utm_word(word) -%}
+    nullif(
+        trim(
+            case
+                when regexp_matches({{ word }}, '%[0-9A-Fa-f][0-9A-Fa-f]')
+                    then coalesce(try(url_decode(replace({{ word }}, '+', ' '))), {{ word }})
+                else {{ word }}
+            end,
+            ' ' || chr(9) || chr(10) || chr(13) || chr(160)
+        ),
+        ''
+    )
+{%- endmacro %}
+
+
 {# Whether two relations carry the same words, a missing one being ''. #}
 {% macro same_origin_words(records, sets) -%}
     {%- for column in origin_word_columns() %}

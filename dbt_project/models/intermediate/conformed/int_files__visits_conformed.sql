@@ -22,11 +22,11 @@ final as (
         -- the layout has no click id
         cast(null as varchar) as click_id,
         visits.declared_channel,
-        visits.utm_source,
-        visits.utm_medium,
-        visits.utm_campaign,
-        visits.utm_content,
-        visits.utm_term,
+        {{ utm_word("visits.utm_source") }} as utm_source,
+        {{ utm_word("visits.utm_medium") }} as utm_medium,
+        {{ utm_word("visits.utm_campaign") }} as utm_campaign,
+        {{ utm_word("visits.utm_content") }} as utm_content,
+        {{ utm_word("visits.utm_term") }} as utm_term,
         visits.referrer,
         visits.landing_url
     from visits

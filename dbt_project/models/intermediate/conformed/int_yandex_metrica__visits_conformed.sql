@@ -16,7 +16,11 @@ counters as (
 clocked as (
 
     select
-        visits.*,
+        visits.* replace (
+            {%- for word in ["source", "medium", "campaign", "content", "term"] %}
+                {{ utm_word("visits.utm_" ~ word) }} as utm_{{ word }}{{ "," if not loop.last }}
+            {%- endfor %}
+        ),
         {{ utc_timestamp_of(
             "visits.visited_local_at", "coalesce(counters.time_zone, 'Europe/Moscow')"
         ) }} as told_at
