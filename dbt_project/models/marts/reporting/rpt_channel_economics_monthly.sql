@@ -16,6 +16,12 @@ ad_accounts as (
 
 ),
 
+campaigns as (
+
+    select * from {{ ref("dim_campaigns") }}
+
+),
+
 credits as (
 
     select * from {{ ref("fct_attribution_credits") }}
@@ -123,13 +129,17 @@ summed as (
 
 ),
 
--- From the first to the last day that the accounts which spend for a channel tell of, a campaign
--- they say nothing of spent nothing; outside, and for all other channels, nobody knows.
+-- From the first to the last day that an account tells of, a campaign it says nothing of spent
+-- nothing, whatever other accounts of the channel tell; what a campaign cost stands in its own
+-- channel alone. Where no campaign is known, the accounts that spend for the channel count
+-- together; outside, and for all other channels, nobody knows.
 told_channels as (
 
     select
         spend.channel,
-        min(ad_accounts.first_spend_date) as first_told_date,
+        cast(
+            {{ dbt.date_trunc("month", "min(ad_accounts.first_spend_date)") }} as date
+        ) as first_told_month,
         max(ad_accounts.observed_date) as last_told_date
     from spend
     inner join ad_accounts
@@ -140,19 +150,39 @@ told_channels as (
 
 ),
 
+told_campaigns as (
+
+    select
+        campaigns.campaign_key,
+        nullif(campaigns.channel, 'unknown') as channel,
+        cast(
+            {{ dbt.date_trunc("month", "ad_accounts.first_spend_date") }} as date
+        ) as first_told_month,
+        ad_accounts.observed_date as last_told_date
+    from campaigns
+    inner join ad_accounts
+        on
+            campaigns.platform = ad_accounts.platform
+            and campaigns.source_account_id = ad_accounts.source_account_id
+
+),
+
 told as (
 
     select
         summed.*,
         summed.spend_amount is not null
         or coalesce(
-            summed.month_date
-            >= cast({{ dbt.date_trunc("month", "told_channels.first_told_date") }} as date)
-            and summed.month_date <= told_channels.last_told_date,
+            coalesce(told_campaigns.first_told_month, told_channels.first_told_month)
+            <= summed.month_date
+            and coalesce(told_campaigns.last_told_date, told_channels.last_told_date)
+            >= summed.month_date
+            and coalesce(told_campaigns.channel, summed.channel) = summed.channel,
             false
         ) as has_figures
     from summed
     left join told_channels on summed.channel = told_channels.channel
+    left join told_campaigns on summed.campaign_key = told_campaigns.campaign_key
 
 ),
 
@@ -227,10 +257,15 @@ final as (
         lead_weight,
         won_weight,
         won_amount,
-        cast(round(spend_amount / nullif(lead_weight, 0), 2) as decimal(18, 2))
-            as cost_per_lead_amount,
-        cast(round(spend_amount / nullif(won_weight, 0), 2) as decimal(18, 2))
-            as cost_per_won_amount,
+        -- without a campaign these cost what stands beside the channel's campaigns, not nothing
+        {%- for outcome in ["lead", "won"] %}
+            cast(
+                case
+                    when campaign_key is not null or spend_amount > 0
+                        then round(spend_amount / nullif({{ outcome }}_weight, 0), 2)
+                end as decimal(18, 2)
+            ) as cost_per_{{ outcome }}_amount,
+        {%- endfor %}
         cast(won_net_amount as double) / nullif(cast(spend_amount as double), 0)
             as return_on_ad_spend_ratio,
         won_net_amount
