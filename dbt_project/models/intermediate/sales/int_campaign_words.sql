@@ -6,6 +6,12 @@ with campaigns as (
 
 ),
 
+campaign_names as (
+
+    select * from {{ ref("int_ad_campaign_names_unioned") }}
+
+),
+
 -- VK Ads is myTarget under a new name; its advertisements still carry both.
 placed as (
 
@@ -19,7 +25,8 @@ placed as (
 
 ),
 
--- Ad systems write the campaign's id into utm_campaign, people write its name.
+-- Ad systems write the campaign's id into utm_campaign, people write its name, and leave it there
+-- when they rename the campaign.
 words as (
 
     select
@@ -36,6 +43,14 @@ words as (
         2 as preference
     from placed
     where placed.campaign_name is not null
+    union all
+    select
+        lower(campaign_names.campaign_name) as word,
+        placed.told_as,
+        placed.campaign_key,
+        3 as preference
+    from campaign_names
+    inner join placed on campaign_names.campaign_key = placed.campaign_key
 
 ),
 
