@@ -44,6 +44,8 @@ from orchestration.lib.page_words import say
 
 DASHBOARDS = Path(__file__).resolve().parents[1] / "dashboards"
 _TEMPLATES = Path(__file__).resolve().parent / "page_templates"
+# A word that no column holds.
+_LONG_WORD = re.compile(r"(\S{32,})")
 # The style of the menu's entry for the dashboard on show.
 _CURRENT = "color:var(--ink);font-weight:600;border-color:var(--accent)"
 
@@ -166,6 +168,7 @@ def _html(
     )
     environment.globals["say"] = say
     environment.globals["points"] = _points
+    environment.filters["breakable"] = _breakable
     labels = _labels(pages)
     environment.globals["labels"] = lambda table: labels[_headings(table)]
     rules = _rules(pages) + _label_rules(labels)
@@ -196,6 +199,15 @@ def _tight(text: str) -> str:
 
 def _points(run: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in run)
+
+
+def _breakable(text: str) -> Markup:
+    # A table grows to its longest word, and the page with it; usual words stay whole.
+    pieces = [
+        Markup("<wbr>").join(re.findall(".{1,8}", piece)) if _LONG_WORD.fullmatch(piece) else piece
+        for piece in _LONG_WORD.split(text)
+    ]
+    return Markup("").join(pieces)
 
 
 def _origin(writer: Writer, generated_from: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ BETWEEN = (768, 1024, 1200)
 VIEWS = [
     *itertools.product(("full", "bare"), (PHONE, DESK), LOCALES),
     *itertools.product(("full",), BETWEEN, ("ru",)),
+    *itertools.product(("messy",), (PHONE, 768, DESK), ("ru",)),
 ]
 NAMES = [file.dashboard.name for file in read_dashboards(DASHBOARDS)]
 
@@ -212,3 +213,25 @@ def test_what_is_not_connected_is_said_in_words(chromium: Browser, pages: dict[s
     assert "Ни счета, ни оплаты не подключены" in chromium.text("#ru-invoices-by_month")
     chromium.open(pages["bare"], "ru-channels")
     assert "Ни расходов, ни продаж" in chromium.text("#ru-channels-by_month")
+
+
+def test_name_written_from_right_to_left_turns_nothing_round(
+    chromium: Browser, pages: dict[str, Path]
+) -> None:
+    chromium.width(PHONE)
+    chromium.open(pages["full"])
+    place = chromium.run("""
+        const said = document.querySelector('#ru-owner-leak_channel .said span');
+        const name = said.querySelector('b');
+        name.textContent = '\\u202eреклама';
+        const after = document.createTextNode(' до');
+        name.after(after);
+        const left = at => {
+          const range = document.createRange();
+          range.setStart(after, at);
+          range.setEnd(after, at + 1);
+          return range.getBoundingClientRect().left;
+        };
+        return [left(1), left(2)];
+    """)
+    assert place[0] < place[1]

@@ -24,7 +24,7 @@ from orchestration.lib.serving import ServeFolder
 from tests.unit.page.marts import HOSTILE, contracts, write_marts
 
 Page = Callable[..., tuple[str, PageSummary]]
-VOID = {"meta", "input", "path", "rect", "polyline", "br", "link", "img", "circle"}
+VOID = {"meta", "input", "path", "rect", "polyline", "br", "link", "img", "circle", "wbr"}
 
 
 class Reader(HTMLParser):
@@ -121,6 +121,7 @@ def test_only_deals_are_linked_to(page: Page) -> None:
 
 def test_hostile_names_stay_text(page: Page) -> None:
     html, _ = page("hostile")
+    html = html.replace("<wbr>", "")
     assert html.count("<script>") == 1
     assert "alert('x')</script>" not in html
     assert HOSTILE not in html
