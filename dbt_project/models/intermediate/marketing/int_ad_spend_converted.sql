@@ -64,13 +64,12 @@ borne as (
 
     select
         taxed.*,
+        coalesce(taxed.vat_mode = 'gross' and taxed.is_vat_payer, false) as is_vat_reclaimed,
         case
-            when taxed.vat_mode = 'gross' and taxed.is_vat_payer
-                then taxed.spend_native_amount / (1 + coalesce(taxed.vat_rate, 0))
             when taxed.vat_mode = 'net' and not taxed.is_vat_payer
-                then taxed.spend_native_amount * (1 + coalesce(taxed.vat_rate, 0))
-            else taxed.spend_native_amount
-        end as borne_native_amount
+                then 1 + coalesce(taxed.vat_rate, 0)
+            else 1
+        end as added_vat_factor
     from taxed
 
 ),
@@ -84,9 +83,21 @@ final as (
         borne.source_account_id,
         borne.campaign_key,
         borne.channel,
-        cast(
-            round(borne.borne_native_amount * exchange_rates.rate, 2) as decimal(18, 2)
-        ) as spend_amount,
+        -- Only a division leaves the decimals: half a kopeck is rounded up where it is one.
+        case
+            when borne.is_vat_reclaimed
+                then cast(
+                    round(
+                        borne.spend_native_amount
+                        / (1 + coalesce(borne.vat_rate, 0))
+                        * exchange_rates.rate,
+                        2
+                    ) as decimal(18, 2)
+                )
+            else {{ at_rate(
+                "borne.spend_native_amount", "borne.added_vat_factor * exchange_rates.rate"
+            ) }}
+        end as spend_amount,
         borne.spend_native_amount,
         borne.currency_code,
         borne.vat_mode,
