@@ -20,6 +20,10 @@
             "part of the cost, figures of an ad account begin later (see data trust)",
             "часть расходов, цифры рекламного кабинета начинаются позже (см. доверие к данным)",
         ],
+        "earlier_deals": [
+            "part of the sales, deals in the CRM begin later",
+            "часть продаж, сделки в CRM начинаются позже",
+        ],
         "newer_data": ["newer data of the source", "свежие данные источника"],
     } -%}
     case {{ missing }}
@@ -32,15 +36,13 @@
 
 {#
   The owner's numbers: what each is of the columns of rpt_owner_panel's `connected`, of how many things
-  (n), its mean over the four periods before, of what these must be known in whole, what it lacks, and whose
-  clock says how fresh it is.
+  (n), its mean over the four periods before, what it lacks, and whose clock says how fresh it is.
 #}
 {% macro panel_metrics() -%}
     {%- set with_deals = {
         "state": "case when has_deals then 'known' else 'not_connected' end",
         "missing": "case when not has_deals then 'crm' end",
         "clock": "deals",
-        "previous_of": "deals",
     } -%}
     {#- With a part of its cost untold a period is not to be compared with whole ones. -#}
     {%- set has_all_spend = "not has_silent_spend and not has_untold_spend" -%}
@@ -78,7 +80,6 @@
             end",
             missing="case when not has_all_payments then 'payments' end",
             clock="paid",
-            previous_of="payments",
         ),
         dict(
             metric_id="acquisition_cost",
@@ -86,15 +87,16 @@
             n="new_client_people_count",
             previous="case when " ~ has_all_spend ~ " then cast(previous_spend_amount as double)
             / nullif(previous_new_client_people_count, 0) end",
-            state="case when has_spend then 'partial' else 'not_connected' end",
+            state="case when has_spend and has_deals then 'partial' else 'not_connected' end",
             missing="case
                 when not has_spend then 'ad_spend'
+                when not has_deals then 'crm'
                 when has_silent_spend then 'silent_ad_account'
                 when has_untold_spend then 'earlier_ad_figures'
+                when has_untold_sales then 'earlier_deals'
                 else 'full_costs'
             end",
             clock="both",
-            previous_of="spend",
         ),
         dict(
             metric_id="earned",
@@ -102,15 +104,16 @@
             n="cost_won_row_count",
             previous="case when " ~ has_all_spend
             ~ " then cast(previous_cost_won_amount - previous_spend_amount as double) / 4 end",
-            state="case when has_spend then 'partial' else 'not_connected' end",
+            state="case when has_spend and has_deals then 'partial' else 'not_connected' end",
             missing="case
                 when not has_spend then 'ad_spend'
+                when not has_deals then 'crm'
                 when has_silent_spend then 'silent_ad_account'
                 when has_untold_spend then 'earlier_ad_figures'
+                when has_untold_sales then 'earlier_deals'
                 else 'costs'
             end",
             clock="both",
-            previous_of="spend",
         ),
     ] -%}
     {{ return(metrics) }}

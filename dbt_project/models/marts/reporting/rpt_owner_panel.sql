@@ -288,27 +288,6 @@ clocks as (
 
 ),
 
-event_clocks as (
-
-    {%- for event, clock in [
-        ("came", "deals"),
-        ("won", "deals"),
-        ("paid", "paid"),
-        ("cost_won", "both"),
-        ("new_client", "both"),
-        ("spend", "both"),
-    ] %}
-        {% if not loop.first %}union all{% endif %}
-        select
-            '{{ event }}' as event,
-            {{ local_timestamp_of("clocks." ~ clock ~ "_until_at", "settings.time_zone") }}
-                as fresh_local_at
-        from clocks
-        cross join settings
-    {%- endfor %}
-
-),
-
 -- Since when money received can be known at all: the first payment or bill.
 first_times as (
 
@@ -330,12 +309,41 @@ first_times as (
 first_money as (
 
     select
-        min(first_local_at) filter (where event = 'came') as first_deal_at,
+        min(first_local_at) filter (where event = 'came') as first_deals_at,
         min(first_local_at) filter (where event in ('paid', 'billed')) as first_paid_at,
         min(first_local_at) filter (where event = 'spend') as first_spend_at,
+        greatest(
+            min(first_local_at) filter (where event = 'came'),
+            min(first_local_at) filter (where event = 'spend')
+        ) as first_both_at,
         min(first_local_at) as first_local_at,
         max(last_local_at) as last_local_at
     from first_times
+
+),
+
+-- Up to when each kind of event is known, and since when: no sale of a week that the CRM does not
+-- reach back to is unknown, not zero.
+event_clocks as (
+
+    {%- for event, clock in [
+        ("came", "deals"),
+        ("won", "deals"),
+        ("paid", "paid"),
+        ("cost_won", "both"),
+        ("new_client", "both"),
+        ("spend", "both"),
+    ] %}
+        {% if not loop.first %}union all{% endif %}
+        select
+            '{{ event }}' as event,
+            {{ local_timestamp_of("clocks." ~ clock ~ "_until_at", "settings.time_zone") }}
+                as fresh_local_at,
+            cast(first_money.first_{{ clock }}_at as date) as first_known_date
+        from clocks
+        cross join settings
+        cross join first_money
+    {%- endfor %}
 
 ),
 
@@ -411,6 +419,18 @@ totals as (
 
 ),
 
+-- Campaigns brought people before their account tells of cost. A week is no matter: a first
+-- reading always begins in the middle of something.
+untold as (
+
+    select
+        min(ad_accounts.advertised_from_date) as untold_from_date,
+        max(ad_accounts.first_spend_date) as untold_until_date
+    from ad_accounts
+    where ad_accounts.untold_days > 7
+
+),
+
 dense as (
 
     select
@@ -420,6 +440,14 @@ dense as (
         event_clocks.event,
         cast(periods.period_end_date as timestamp) <= event_clocks.fresh_local_at
             as is_complete,
+        -- A period that its source began in, or whose cost is told in part, is no yardstick.
+        coalesce(periods.period_start_date >= event_clocks.first_known_date, false)
+        and not coalesce(
+            event_clocks.event = 'spend'
+            and periods.period_end_date > untold.untold_from_date
+            and periods.period_start_date < untold.untold_until_date,
+            false
+        ) as is_whole,
     {%- for measure in ["row_count", "people_count", "amount"] %}
         coalesce(totals.{{ measure }}, 0) as {{ measure }},
         coalesce(totals.{{ measure }}_by_now, 0) as {{ measure }}_by_now
@@ -427,6 +455,7 @@ dense as (
     {%- endfor %}
     from periods
     cross join event_clocks
+    cross join untold
     left join totals
         on
             periods.period_type = totals.period_type
@@ -445,12 +474,8 @@ compared as (
                 else sum(dense.{{ measure }}_by_now) over four_before
             end as previous_{{ measure }},
         {%- endfor %}
-        lag(dense.period_start_date, 4) over (
-            partition by
-                dense.period_type,
-                dense.event
-            order by dense.period_start_date
-        ) as previous_start_date
+        sum(case when dense.is_whole then 1 else 0 end) over four_before
+            as previous_whole_count
     from dense
     window
         four_before as (
@@ -486,7 +511,9 @@ wide as (
             sum(previous_{{ measure }}) filter (where event = '{{ event }}')
                 as previous_{{ event }}_{{ measure }},
         {%- endfor %}
-        max(previous_start_date) as previous_start_date
+        max(previous_whole_count) filter (where event = 'came') as deals_previous_count,
+        max(previous_whole_count) filter (where event = 'paid') as paid_previous_count,
+        max(previous_whole_count) filter (where event = 'spend') as both_previous_count
     from compared
     group by
         period_type,
@@ -504,18 +531,6 @@ silence as (
 
 ),
 
--- Campaigns brought people before their account tells of cost. A week is no matter: a first
--- reading always begins in the middle of something.
-untold as (
-
-    select
-        min(ad_accounts.advertised_from_date) as untold_from_date,
-        max(ad_accounts.first_spend_date) as untold_until_date
-    from ad_accounts
-    where ad_accounts.untold_days > 7
-
-),
-
 connected as (
 
     select
@@ -525,23 +540,14 @@ connected as (
             and wide.period_start_date < untold.untold_until_date,
             false
         ) as has_untold_spend,
-        -- A mean is of four periods, each of them known from its first day to its last.
-        coalesce(wide.previous_start_date >= cast(first_money.first_deal_at as date), false)
-            as has_previous_deals,
-        coalesce(wide.previous_start_date >= cast(first_money.first_paid_at as date), false)
-            as has_previous_payments,
-        coalesce(
-            wide.previous_start_date >= cast(first_money.first_deal_at as date)
-            and wide.previous_start_date >= cast(first_money.first_spend_at as date)
-            and (
-                untold.untold_from_date is null
-                or wide.period_start_date <= untold.untold_from_date
-                or wide.previous_start_date >= untold.untold_until_date
-            ),
-            false
-        ) as has_previous_spend,
         coalesce(wide.period_end_date > silence.silent_from_date, false) as has_silent_spend,
-        first_money.first_deal_at is not null as has_deals,
+        coalesce(
+            first_money.first_deals_at > {{ dbt.dateadd("day", 7, "first_money.first_spend_at") }}
+            and cast(wide.period_start_date as timestamp) < first_money.first_deals_at,
+            false
+        ) as has_untold_sales,
+        coalesce(cast(wide.period_end_date as timestamp) > first_money.first_deals_at, false)
+            as has_deals,
         coalesce(cast(wide.period_end_date as timestamp) > first_money.first_paid_at, false)
             as has_payments,
         coalesce(cast(wide.period_start_date as timestamp) >= first_money.first_paid_at, false)
@@ -573,13 +579,12 @@ metrics as (
             '{{ metric.metric_id }}' as metric_id,
             {{ metric.value }} as value,
             {{ metric.n }} as n,
-            case
-                when has_previous_{{ metric.previous_of }} then {{ metric.previous }}
-            end as previous_mean_value,
+            {{ metric.previous }} as previous_mean_value,
             {{ metric.state }} as state,
             {{ metric.missing }} as missing,
             {{ metric.clock }}_until_at as fresh_until_at,
-            all_{{ metric.clock }}_until_at as all_until_at
+            all_{{ metric.clock }}_until_at as all_until_at,
+            {{ metric.clock }}_previous_count as previous_whole_count
         from connected
     {%- endfor %}
 
@@ -679,7 +684,8 @@ final as (
             round(
                 case
                     when
-                        stated.state <> 'not_connected'
+                        stated.previous_whole_count = 4
+                        and stated.state <> 'not_connected'
                         -- of a period that has not begun for this source nothing is comparable
                         and stated.elapsed_ratio > 0
                         then stated.previous_mean_value
