@@ -134,8 +134,10 @@ def headline_view(scribe: Scribe, card: HeadlineCard, rows: Sequence[Row]) -> Vi
     for row in sorted(rows, key=lambda one: one[card.period]):
         if row[card.metric_column] in by_metric:
             by_metric[row[card.metric_column]].append(row)
-    # A source that stopped must not be spoken of as last week.
+    # A source that stopped must not be spoken of as the newest week, and that week by its dates:
+    # files may end months ago, and a page lies where it was written.
     newest = max((row[card.period] for row in rows), default=None)
+    period = "" if newest is None else scribe.writer.week(newest)
     changes: dict[str, Change] = {}
     for name, metric in card.metrics.items():
         history = by_metric[name]
@@ -154,11 +156,11 @@ def headline_view(scribe: Scribe, card: HeadlineCard, rows: Sequence[Row]) -> Vi
     notable = {name: one for name, one in judged.items() if one.verdict == "notable"}
     if not judged:
         name = next(iter(changes))
-        sentence = _capital(_clause(scribe, card, name, changes[name])) + "."
+        sentence = _capital(_clause(scribe, card, name, changes[name], period)) + "."
         return _spoken_headline(scribe, sentence, scribe.say("headline_unknown"), "calm")
     name = max(notable or judged, key=lambda one: judged[one].size)
     change, metric = judged[name], card.metrics[name]
-    fact = _fact(scribe, card, name, change)
+    fact = _fact(scribe, card, name, change, period)
     if not notable:
         second = ""
         if change.difference:
@@ -189,20 +191,21 @@ def _tidy(value: float | None, kind: Format) -> float | None:
     return round(value, 1) if abs(value) < 10 else value
 
 
-def _clause(scribe: Scribe, card: HeadlineCard, name: str, change: Change) -> str:
+def _clause(scribe: Scribe, card: HeadlineCard, name: str, change: Change, period: str) -> str:
     metric = card.metrics[name]
+    words = {"value": scribe.writer.value(change.value, metric.format), "period": period}
     filled = fill(
         metric.clause.in_(scribe.writer.locale),
         {"value": change.value},
-        lambda _: scribe.writer.value(change.value, metric.format),
+        words.__getitem__,
         scribe.writer,
     )
     return "".join(segment.text for segment in filled)
 
 
-def _fact(scribe: Scribe, card: HeadlineCard, name: str, change: Change) -> str:
+def _fact(scribe: Scribe, card: HeadlineCard, name: str, change: Change, period: str) -> str:
     metric, writer = card.metrics[name], scribe.writer
-    clause = _clause(scribe, card, name, change)
+    clause = _clause(scribe, card, name, change, period)
     comma = "," if writer.locale == "en" else "\u00a0—"
     if change.difference == 0 or change.usual is None:
         return clause

@@ -125,7 +125,7 @@ class NumberView(View):
 
 @dataclass(frozen=True)
 class HeadlineView(View):
-    """The sentence on the last week."""
+    """The sentence on the newest week."""
 
     sentence: str = ""
     second: str = ""

@@ -115,7 +115,7 @@ class HeadlineMetric(Strict):
     """How the headline speaks of one metric.
 
     Attributes:
-        clause: The fact, with `{value}`; ends without a full stop.
+        clause: The fact, with `{value}` and `{period}`; ends without a full stop.
         more: Word for a value above the usual one ("more", "dearer").
         less: Word for a value below the usual one.
         format: How the value is written.

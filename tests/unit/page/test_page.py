@@ -211,9 +211,11 @@ def test_first_screen_keeps_its_order(page: Page) -> None:
 def test_biggest_change_is_the_first_sentence(companies: Callable[[str], Path]) -> None:
     lines = [line.replace(NO_BREAK, " ").replace(NARROW, " ") for line in owner_numbers(
         companies("full"), "ru")]  # fmt: skip
-    assert lines[0] == "На прошлой неделе пришёл 181 человек — на 31 % меньше обычного."
+    assert lines[0] == ("За неделю 9–15 ноября пришёл 181 человек — на 31 % меньше обычного.")
     english = owner_numbers(companies("full"), "en")
-    assert english[0].replace(NO_BREAK, " ") == "181 people came last week, 31% fewer than usual."
+    assert english[0].replace(NO_BREAK, " ") == (
+        "181 people came in the week 9–15 November, 31% fewer than usual."
+    )
 
 
 def test_quiet_week_is_called_quiet(companies: Callable[[str], Path]) -> None:
