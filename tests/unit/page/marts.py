@@ -429,6 +429,29 @@ class _Company:
                     rows.extend(rows[-1] | {"attribution_model": model} for model in others)
         self.insert("dim_campaigns", dims)
         self.insert("rpt_channel_economics_monthly", rows)
+        recent = [
+            row for row in rows
+            if row["attribution_model"] == "last_non_direct" and row["spend_amount"]
+            and row["month_date"] >= dt.date(2026, 8, 1)
+        ]  # fmt: skip
+        spenders = []
+        for spender, column in (("channel", "channel"), ("campaign", "campaign_key")):
+            for name in dict.fromkeys(row[column] for row in recent):
+                own = [row for row in recent if row[column] == name]
+                spenders.append(
+                    {
+                        "spender_key": f"{spender}:{name}", "spender": spender,
+                        "channel": own[0]["channel"],
+                        "campaign_key": name if spender == "campaign" else None,
+                        "has_sales": "yes" if any(row["won_weight"] for row in own) else "no",
+                        "since_date": dt.date(2026, 8, 1),
+                        "spend_amount": sum(row["spend_amount"] for row in own),
+                        "click_count": sum(row["click_count"] for row in own),
+                        "lead_count": sum(row["lead_count"] for row in own),
+                        "unplaced_won_count": 0,
+                    }
+                )  # fmt: skip
+        self.insert("rpt_spend_without_sales", spenders)
 
     def _trust(self) -> None:
         rows = [
