@@ -28,6 +28,12 @@ loss_reasons as (
 
 ),
 
+pulls as (
+
+    select * from {{ ref("stg_amocrm__pulls") }}
+
+),
+
 unsorted_stages as (
 
     select
@@ -122,9 +128,16 @@ lead_deals as (
             and deletions.deleted_at >= coalesce(deletions.restored_at, deletions.deleted_at),
             false
         )
-        -- A card that lives on was edited by the merge and has a version of that moment.
-        or coalesce(deletions.merged_at > leads.updated_at, false) as is_deleted
+        -- A card that lives on was edited by the merge and has a version of that moment, or of the
+        -- second before the event was written; the list showed it after the merge, as it never
+        -- shows one that is gone.
+        or coalesce(
+            deletions.merged_at > leads.updated_at
+            and deletions.merged_at > coalesce(pulls.observed_until_at, leads.updated_at),
+            false
+        ) as is_deleted
     from leads
+    left join pulls on leads._pull_id = pulls.pull_id
     left join loss_reasons
         on
             leads.source_account_id = loss_reasons.source_account_id
