@@ -93,6 +93,16 @@ deletions as (
 
 ),
 
+requested_leads as (
+
+    select distinct
+        unsorted.source_account_id,
+        unsorted.lead_id
+    from unsorted
+    where unsorted.lead_id is not null
+
+),
+
 lead_deals as (
 
     select
@@ -120,14 +130,19 @@ lead_deals as (
         coalesce(leads.embedded_loss_reason, loss_reasons.loss_reason) as loss_reason,
         leads.tags,
         unsorted_stages.stage_id is not null as is_unsorted,
-        -- A version newer than the deletion proves that the lead was restored.
-        leads.is_deleted
-        or coalesce(deletions.is_in_bin, false)
-        or coalesce(
-            deletions.deleted_at >= leads.updated_at
-            and deletions.deleted_at >= coalesce(deletions.restored_at, deletions.deleted_at),
-            false
+        (
+            leads.is_deleted
+            or coalesce(deletions.is_in_bin, false)
+            -- A version newer than the deletion proves that the lead was restored.
+            or coalesce(
+                deletions.deleted_at >= leads.updated_at
+                and deletions.deleted_at
+                >= coalesce(deletions.restored_at, deletions.deleted_at),
+                false
+            )
         )
+        -- A request that was declined, which deletes its lead, stays a lead all the same.
+        and (unsorted_stages.stage_id is null or requested_leads.lead_id is null)
         -- A card that lives on was edited by the merge and has a version of that moment, or of the
         -- second before the event was written; the list showed it after the merge, as it never
         -- shows one that is gone.
@@ -138,6 +153,10 @@ lead_deals as (
         ) as is_deleted
     from leads
     left join pulls on leads._pull_id = pulls.pull_id
+    left join requested_leads
+        on
+            leads.source_account_id = requested_leads.source_account_id
+            and leads.record_id = requested_leads.lead_id
     left join loss_reasons
         on
             leads.source_account_id = loss_reasons.source_account_id
