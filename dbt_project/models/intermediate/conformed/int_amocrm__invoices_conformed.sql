@@ -10,7 +10,14 @@ accounts as (
 
 ),
 
--- An invoice attached to several deals belongs to the first of them.
+deals as (
+
+    select * from {{ ref("int_amocrm__deals_conformed") }}
+
+),
+
+-- An invoice attached to several deals belongs to the first of them that is not gone: a lead that
+-- was merged into another keeps in its last version what the other one holds now.
 invoice_leads as (
 
     select
@@ -19,9 +26,16 @@ invoice_leads as (
         elements.element_id,
         elements.lead_id
     from {{ ref("stg_amocrm__lead_catalog_elements") }} as elements
+    left join deals
+        on
+            elements.source_account_id = deals.source_account_id
+            and elements.lead_id = deals.deal_id
     qualify row_number() over (
         partition by elements.source_account_id, elements.catalog_id, elements.element_id
-        order by elements.lead_created_at, elements.lead_id
+        order by
+            coalesce(deals.is_deleted, false),
+            elements.lead_created_at,
+            elements.lead_id
     ) = 1
 
 ),
