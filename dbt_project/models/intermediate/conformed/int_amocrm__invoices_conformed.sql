@@ -16,6 +16,12 @@ deals as (
 
 ),
 
+seen_paid as (
+
+    select * from {{ ref("stg_amocrm__invoices_seen_paid") }}
+
+),
+
 -- An invoice attached to several deals belongs to the first of them that is not gone: a lead that
 -- was merged into another keeps in its last version what the other one holds now.
 invoice_leads as (
@@ -58,7 +64,7 @@ final as (
         cast(null as timestamp) as due_at,
         case
             when invoices.status_code in ('paid', 'paid_in_advance')
-                then coalesce(invoices.paid_at, invoices.updated_at)
+                then coalesce(invoices.paid_at, seen_paid.seen_paid_at, invoices.updated_at)
         end as paid_at,
         case
             when invoices.status_code in ('created', 'partially_paid', 'paid', 'paid_in_advance')
@@ -70,6 +76,10 @@ final as (
         invoices.is_deleted or invoices._is_deleted as is_deleted
     from invoices
     left join accounts on invoices.source_account_id = accounts.source_account_id
+    left join seen_paid
+        on
+            invoices.source_account_id = seen_paid.source_account_id
+            and invoices.record_id = seen_paid.invoice_id
     left join invoice_leads
         on
             invoices.source_account_id = invoice_leads.source_account_id
