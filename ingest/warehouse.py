@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 
 from ingest.config import Home
-from ingest.errors import StorageError
-from ingest.records import PULL_SCHEMA, PULLS_TABLE
+from ingest.errors import ConfigurationError, StorageError
+from ingest.records import PULL_SCHEMA, PULLS_TABLE, utc_now
 from ingest.sources import SOURCES
 
 _STORAGE = "v1.2.0"
@@ -111,6 +111,44 @@ def ensure_raw_tables(home: Home) -> None:
                             f'alter table "{dataset}"."{table}" add column "{name}" {kind}'
                         )
         connection.commit()
+
+
+def check_clock(home: Home) -> None:
+    """Refuse to load at a time before that of a load that is there.
+
+    Of two versions of a record the one that was loaded later counts, and so it is with files and
+    tables read whole: what a clock that was set back loads would be stored and never be seen.
+
+    Args:
+        home: The home folder.
+
+    Raises:
+        ConfigurationError: The machine's clock, or that of the newest load, is wrong.
+        StorageError: The warehouse cannot be opened.
+    """
+    if not home.warehouse.exists():
+        return
+    with open_warehouse(home.warehouse) as connection:
+        present = connection.execute(
+            "select schema_name from duckdb_tables() where table_name = '_dlt_loads'"
+        ).fetchall()
+        newest = [
+            connection.execute(
+                f'select cast(max(inserted_at) as timestamp) from "{dataset}"._dlt_loads'
+                " where status = 0"
+            ).fetchall()[0][0]
+            for (dataset,) in present
+        ]
+    newest_at = max((moment for moment in newest if moment is not None), default=None)
+    now = utc_now()
+    if newest_at is not None and newest_at > now:
+        raise ConfigurationError(
+            f"this machine's clock says {now:%Y-%m-%d %H:%M:%S} UTC, but data were loaded at "
+            f"{newest_at:%Y-%m-%d %H:%M:%S} UTC; what is loaded now would count as older and "
+            "never be seen",
+            action="Set the clock right; if it was ahead at that load, a refresh works again after"
+            " that moment, or at once with a copy of the home from before it",
+        )
 
 
 def _create_warehouse(path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ingest.config import Settings, applied, load_settings
+from ingest.warehouse import check_clock
 from orchestration.lib.demo import demo_sources
 from orchestration.lib.environment import dagster_environment, dbt_environment
 from orchestration.lib.errors import HomeError
@@ -45,6 +46,7 @@ def refresh_session(run_id: str, instance: "DagsterInstance | None") -> Iterator
         HomeError: Demo and real data would mix.
         LockHeldError: Another refresh of this home is running.
         DiskSpaceError: Too little free disk.
+        ConfigurationError: The clock was set back behind the newest load.
     """
     settings = load_settings()
     check_home(settings)
@@ -61,6 +63,7 @@ def refresh_session(run_id: str, instance: "DagsterInstance | None") -> Iterator
             forget_old_runs(instance, home)
         serve = ServeFolder(home.serve_dir)
         check_disk_space(home.root, home.warehouse, serve)
+        check_clock(home)
         stack.enter_context(applied(dagster_environment(home)))
         stack.enter_context(applied(dbt_environment(home)))
         if settings.is_demo:

@@ -9,6 +9,8 @@ import duckdb
 import pytest
 
 from ingest.config import load_settings
+from ingest.errors import ConfigurationError
+from ingest.warehouse import ensure_raw_tables, open_warehouse
 from orchestration.lib.demo import DemoParameters, settle_demo
 from orchestration.lib.doctor import examine
 from orchestration.lib.environment import dbt_vars, new_run_id
@@ -183,6 +185,34 @@ def test_run_started_in_the_ui_is_refused_in_the_wrong_home_too(
     with pytest.raises(HomeError), refresh_session("run-1", None):
         pass
     assert files_under(root) == before
+
+
+def test_refresh_is_refused_while_the_clock_is_behind_the_newest_load(tmp_path, monkeypatch):
+    monkeypatch.setenv("VORONKA_HOME", str(tmp_path))
+    monkeypatch.setenv("VORONKA_SOURCES", "files")
+    home = load_settings().home
+    ensure_raw_tables(home)
+
+    def load(dataset, status, hours):
+        with open_warehouse(home.warehouse) as connection:
+            connection.execute(
+                f"insert into {dataset}._dlt_loads (load_id, status, inserted_at) "
+                f"values ('1', {status}, now() + interval '{hours} hour')"
+            )
+
+    load("raw_company", 0, -1)
+    # Of a load that was killed nothing is read.
+    load("raw_files", 1, 2)
+    with refresh_session("run-1", None):
+        pass
+    load("raw_company", 0, 1)
+    with (
+        pytest.raises(
+            ConfigurationError, match=r"this machine's clock says .* Set the clock right"
+        ),
+        refresh_session("run-1", None),
+    ):
+        pass
 
 
 def test_doctor_masks_secrets_names_problems_and_survives_a_broken_run_history(tmp_path):
