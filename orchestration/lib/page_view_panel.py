@@ -65,7 +65,7 @@ def number_view(scribe: Scribe, card: NumberCard, rows: Sequence[Row]) -> View:
     if value is None:
         words = scribe.say("nothing_to_count")
         return NumberView(
-            kind="number", title=title, text=ABSENT, is_missing=True, note=note or words,
+            kind="number", title=title, text=ABSENT, is_missing=True, note=words,
             facts=(period, *scribe.closing()), lines=(f"{title}: {ABSENT} ({words})",),
         )  # fmt: skip
     history = [_float(one[card.value]) for one in rows]

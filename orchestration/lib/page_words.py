@@ -47,8 +47,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "verdict_notable": ("a change beyond it", "изменение заметное"),
     "verdict_usual": ("within it", "в пределах обычного"),
     "verdict_unknown": (
-        "too little history to tell (ten periods are needed)",
-        "истории мало, чтобы судить (нужно десять периодов)",
+        "too little history to tell (eleven periods are needed)",
+        "истории мало, чтобы судить (нужно одиннадцать периодов)",
     ),
     "verdict_how": (
         "A change counts when it is beyond the 99% band of how this company's own past periods "
@@ -78,8 +78,8 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "от недели к неделе.",
     ),
     "headline_unknown": (
-        "Too early to speak of changes: that takes ten weeks of history.",
-        "О переменах говорить рано: для этого нужно десять недель истории.",
+        "Too early to speak of changes: that takes eleven weeks of history.",
+        "О переменах говорить рано: для этого нужно одиннадцать недель истории.",
     ),
     "than_usual": ("{change} {word} than usual", "{change} {word} обычного"),
     "usually": ("usually {usual}", "обычно {usual}"),

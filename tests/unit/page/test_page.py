@@ -419,7 +419,7 @@ def test_sales_without_a_sales_rep_are_no_person(
         ).fetchone()
     assert shares is not None
     said = _dependence(path).replace(NARROW, " ")
-    assert "— это 100 % суммы продаж за 180 дней. Продавал 1 человек" in said
+    assert "За 180 дней продавал один человек: #810100" in said
     assert f"Не в счёт {round(100 - shares[0] * 100)}" in said
     assert "Никто" not in said
 

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from orchestration.lib.page_changes import judge
+from orchestration.lib.page_words import say
 
 QUIET = [100.0, 103.0, 98.0, 101.0, 99.0, 102.0, 97.0, 100.0, 101.0, 99.0, 103.0, 98.0, 100.0]
 
@@ -34,6 +35,16 @@ def test_short_history_is_no_ground_for_a_verdict() -> None:
     change = judge([100.0, 101.0, 99.0, 100.0, 40.0], 100.0, is_count=False)
     assert change is not None
     assert change.verdict == "unknown"
+
+
+def test_eleven_periods_are_enough_for_a_verdict_and_ten_are_not() -> None:
+    ten = judge(QUIET[:10], 100.0, is_count=False)
+    eleven = judge(QUIET[:11], 100.0, is_count=False)
+    assert ten is not None and ten.verdict == "unknown"
+    assert eleven is not None and eleven.verdict != "unknown"
+    for key in ("headline_unknown", "verdict_unknown"):
+        assert "eleven" in say("en", key)
+        assert "одиннадцать" in say("ru", key)
 
 
 def test_unknown_value_is_not_judged() -> None:

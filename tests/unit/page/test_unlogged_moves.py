@@ -117,3 +117,12 @@ def test_only_a_log_tells_how_long_a_deal_stands(company: Company) -> None:
     stock = rows(path, "stock", "funnel")[0]
     assert (stock["median_dwell_seconds"], stock["old_count"]) == (None, None)
     assert rows(path, "standing_by_stage", "leaks") == []
+
+
+def test_one_lead_of_each_kind_takes_the_singular(company: Company) -> None:
+    page = said(company([Lead("forward", 1), Lead("lost", 2), Lead(None, 3)]))
+    assert "дальше пошла 1 , сразу закрыта 1 , ещё ждёт 1" in page
+
+
+def test_a_single_lead_comes_in_the_singular(company: Company) -> None:
+    assert "За 90 дней пришла 1 заявка" in said(company([Lead(None, 3)]))
