@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from tests.unit.page.marts import first_stage_alone
+from tests.unit.page.test_page import NARROW
 from tests.unit.page.test_speed import rows, said
 
 
@@ -83,3 +84,26 @@ def test_one_seller_is_no_spread_of_sellers(tmp_path: Path) -> None:
     page = said(path)
     assert "За 180 дней продавал один человек: Анна" in page
     assert "равных продавцов 1,0" not in page
+
+
+@pytest.mark.parametrize(
+    ("balance", "sentence"),
+    [
+        (None, "Что из них оплачено, неизвестно: нет ни статусов, ни оплат."),
+        (100, "Не оплачен 1 счёт на 100"),
+        (0, "Все счета оплачены; всего их 1"),
+    ],
+)
+def test_a_bill_of_which_nothing_is_told_is_not_called_unpaid(
+    tmp_path: Path, balance: int | None, sentence: str
+) -> None:
+    path = tmp_path / "serve.duckdb"
+    with first_stage_alone(path) as connection:
+        connection.execute(
+            "insert into marts.fct_invoices (invoice_key, status, issued_at, invoice_amount, "
+            "balance_amount, is_deleted) values ('1', 'unknown', '2026-11-10 09:00:00', 100, ?, "
+            "false)",
+            [balance],
+        )
+    assert sentence in said(path).replace(NARROW, "")
+    assert bool(rows(path, "unpaid", "invoices")) == (balance == 100)

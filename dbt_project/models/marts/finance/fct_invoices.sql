@@ -36,6 +36,13 @@ paid as (
 
 ),
 
+told as (
+
+    select count(*) > 0 as has_payments
+    from payments
+
+),
+
 settled as (
 
     select
@@ -47,6 +54,8 @@ settled as (
         -- amoCRM says "paid in part" and never how much
         invoices.status = 'partially_paid'
         and coalesce(paid.receipt_count, 0) = 0 as is_only_declared_part,
+        -- a list of bills that says nothing of them, beside no payment at all
+        invoices.status = 'unknown' and not told.has_payments as is_untold,
         coalesce(paid.receipt_amount, 0) as receipt_amount,
         coalesce(paid.refund_amount, 0) as refund_amount,
         case
@@ -63,6 +72,7 @@ settled as (
             else {{ at_rate("coalesce(paid.refund_native_amount, 0)", "invoices.rate") }}
         end as refund_at_issue_amount
     from invoices
+    cross join told
     left join paid on invoices.invoice_key = paid.invoice_key
 
 ),
@@ -172,15 +182,19 @@ final as (
         applied.invoice_amount,
         cast(
             case
-                when applied.is_part_unknown then null
+                when applied.is_part_unknown or applied.is_untold then null
                 when applied.is_only_declared_paid and not applied.is_void
                     then applied.invoice_amount
                 else applied.receipt_amount + applied.spread_amount
             end - applied.refund_amount as decimal(18, 2)
         ) as paid_amount,
         cast(applied.refund_amount as decimal(18, 2)) as refunded_amount,
-        cast(applied.owed_amount - applied.spread_amount as decimal(18, 2))
-            as balance_amount,
+        cast(
+            case
+                when not applied.is_untold or applied.is_void
+                    then applied.owed_amount - applied.spread_amount
+            end as decimal(18, 2)
+        ) as balance_amount,
         applied.is_part_unknown and not applied.is_void as is_balance_upper_bound,
         applied.invoice_native_amount,
         applied.currency_code,

@@ -391,6 +391,7 @@ billed_counts as (
 
     select
         count(*) as invoice_count,
+        count(*) filter (where balance_amount is not null) as told_count,
         count(*) filter (where is_balance_upper_bound) as part_unknown_count,
         coalesce(sum(balance_amount) filter (where is_balance_upper_bound), 0)
             as part_unknown_amount
@@ -408,7 +409,7 @@ deal_totals as (
         -- An account without a log of moves has no hole in it, which proves nothing.
         coalesce(log_counts.logged_count, 0) as logged_count,
         coalesce(conflict_counts.conflict_count, 0) as conflict_count,
-        paid_counts.payment_count + billed_counts.invoice_count as money_row_count
+        paid_counts.payment_count + billed_counts.told_count as money_row_count
     from deal_counts
     cross join paid_counts
     cross join billed_counts

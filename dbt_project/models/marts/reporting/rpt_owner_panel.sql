@@ -143,6 +143,8 @@ billed as (
     select {{ local_timestamp_of("invoices.issued_at", "settings.time_zone") }} as local_at
     from invoices
     cross join settings
+    -- a list of bills of which nobody tells what is paid connects no payments
+    where invoices.balance_amount is not null
 
 ),
 
