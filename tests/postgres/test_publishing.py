@@ -25,6 +25,8 @@ class TwofoldHome:
         self.root, self.database, self._patch = root, database, patch
         self.set(**database.environment(VORONKA_HOME=str(root), VORONKA_TIMEZONE="Europe/Moscow"))
         patch.setattr("orchestration.lib.publishing.read_manifest", lambda home: {"nodes": {}})
+        # No dashboard fits two tables; the test of the command itself is in test_cli.
+        patch.setattr("orchestration.lib.publishing._check_version", lambda *_: None)
         self.serve = ServeFolder(load_settings().home.serve_dir)
 
     def set(self, **environment: str) -> None:

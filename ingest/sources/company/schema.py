@@ -218,7 +218,8 @@ _TABLES = (
     ),
     _table(
         "exchange_rates",
-        "Price of one unit of a currency in the reporting currency; a rate holds until the next.",
+        "Price of one unit of a currency in the reporting currency; a rate holds until the next, "
+        "and data trust says when the newest sums were converted at one more than a month old.",
         [
             Column("rate_date", "date", required=True),
             *_needed("currency_code"),
