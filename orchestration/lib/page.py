@@ -37,7 +37,7 @@ from orchestration.lib.cards import (
     open_serve_file,
     read_dashboards,
 )
-from orchestration.lib.page_formats import Writer
+from orchestration.lib.page_formats import WORD_JOINER, Writer
 from orchestration.lib.page_sections import Gathered, Section, pieces_of
 from orchestration.lib.page_views import Table
 from orchestration.lib.page_words import say
@@ -139,8 +139,9 @@ def owner_numbers(serve_file: Path, locale: str) -> list[str]:
         section = Gathered(connection, {}).sections([first], _locales(locale)[0])[0]
     finally:
         connection.close()
+    # Some terminals draw a box for a joiner.
     return [
-        line
+        line.replace(WORD_JOINER, "")
         for shown in section.first
         for variant in shown.variants[:1]
         if not variant.view.is_empty

@@ -20,6 +20,7 @@ NARROW = "\u202f"
 NO_BREAK = "\u00a0"
 MINUS = "\u2212"
 EN_DASH = "–"
+WORD_JOINER = "\u2060"
 ABSENT = "—"
 
 _SYMBOLS = {"RUB": "₽", "USD": "$", "EUR": "€", "GBP": "£", "KZT": "₸", "BYN": "Br", "UAH": "₴",
@@ -273,6 +274,8 @@ class Writer:
         return "" if self.year is None or day.year == self.year else f" {day.year}"
 
 
+# "9–15": a browser would break the line after the dash.
+_SPAN = re.compile(rf"(?<=\d){EN_DASH}(?=\d)")
 _LOOSE = re.compile(
     r"(?<![\w\u00a0])(а|в|во|до|за|и|из|к|на|не|ни|но|о|об|от|по|с|со|у|a|an|of|the|to) ",
     re.IGNORECASE,
@@ -281,7 +284,8 @@ _LOOSE = re.compile(
 
 def tied(text: str) -> str:
     """Return `text` with short words and dashes tied to their neighbour, as a typesetter would."""
-    return _LOOSE.sub(rf"\1{NO_BREAK}", text).replace(" — ", f"{NO_BREAK}— ")
+    whole = _SPAN.sub(f"{WORD_JOINER}{EN_DASH}{WORD_JOINER}", text)
+    return _LOOSE.sub(rf"\1{NO_BREAK}", whole).replace(" — ", f"{NO_BREAK}— ")
 
 
 def _decimal(value: Any) -> Decimal:

@@ -262,7 +262,8 @@ def test_phones_and_mails_are_hashed_and_names_left_out(folder: FilesFolder) -> 
     )
     folder.write("sales_reps.csv", "sales_rep_id,sales_rep_name\nanna@firm.ru,Анна\n")
     imported = folder.imported()
-    text = str(imported.tables["persons"].to_pylist())
+    # A hash may hold any digits.
+    text = re.sub(r"\b(ph|em)_[0-9a-f]{32}", "", str(imported.tables["persons"].to_pylist()))
     for secret in ("916", "van@", "Иван", "+7"):
         assert secret not in text
     first, second, third = imported.tables["persons"].to_pylist()

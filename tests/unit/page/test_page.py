@@ -16,7 +16,7 @@ import pytest
 from ingest.config import load_settings
 from orchestration.lib.cards import LOCALES, CardError, read_dashboards
 from orchestration.lib.page import DASHBOARDS, PageSummary, owner_numbers, render_page
-from orchestration.lib.page_formats import NARROW, NO_BREAK
+from orchestration.lib.page_formats import NARROW, NO_BREAK, WORD_JOINER
 from orchestration.lib.page_views import safe_link
 from orchestration.lib.page_words import WORDS
 from orchestration.lib.publishing import write_page
@@ -68,7 +68,8 @@ def read(html: str) -> Reader:
 
 def text_of(html: str, language: str) -> str:
     words = " ".join(read(html).words[language])
-    return re.sub(r"\s+", " ", words.replace(NARROW, " ").replace(NO_BREAK, " "))
+    spaced = words.replace(NARROW, " ").replace(NO_BREAK, " ").replace(WORD_JOINER, "")
+    return re.sub(r"\s+", " ", spaced)
 
 
 @pytest.mark.parametrize("company", ["full", "bare", "young", "empty", "hostile"])

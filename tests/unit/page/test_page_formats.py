@@ -117,4 +117,5 @@ def test_period_and_unit_take_their_kind_from_the_row() -> None:
 
 
 def test_short_words_and_dashes_are_tied_to_their_neighbours() -> None:
+    assert tied("9–15 ноября") == "9\u2060–\u206015 ноября"
     assert tied("продали на 5 — мало") == f"продали на{NO_BREAK}5{NO_BREAK}— мало"
