@@ -166,6 +166,33 @@ from final
 {% endmacro %}
 
 
+{# One row per record, as `id`, and value of `name` that any live version of a complete pull shows. #}
+{% macro known_names(versions, pulls, id, name) %}
+with pulls as (
+
+    select * from {{ pulls }}
+
+),
+
+final as (
+
+    select distinct
+        versions.source_account_id,
+        versions.record_id as {{ id }},
+        versions.{{ name }}
+    from {{ versions }} as versions
+    inner join pulls on versions._pull_id = pulls.pull_id
+    where
+        {{ known("versions._loaded_at") }}
+        and not versions._is_tombstone
+        and versions.{{ name }} is not null
+
+)
+
+select * from final
+{% endmacro %}
+
+
 {# Complete pulls that are known; `raw_<source>._pulls`. #}
 {% macro known_pulls(source_name) %}
 select

@@ -415,11 +415,11 @@ class AmocrmClient:
             params: Query parameters.
             check: Raises SourceContractError on rows that cannot be; they are asked for again.
         """
-        for _ in range(_READS_OF_A_MOVING_LIST - 1):
+        for _ in range(_READS_OF_A_MOVING_LIST):
             rows, link = self.page(path, name, params, check=check)
             if rows:
-                return rows, link
-        return self.page(path, name, params, check=check)
+                break
+        return rows, link
 
     def _rows(self, body: Mapping[str, Any], name: str) -> list[Record]:
         embedded = body.get("_embedded")

@@ -135,14 +135,8 @@ paid_campaigns as (
 known as (
 
     select
-        coalesce(
-            sum(
-                case
-                    when channel <> 'unattributed' and lead_count + won_weight > 0 then 1
-                end
-            ),
-            0
-        ) > 0 as has_sources,
+        count(*) filter (where channel <> 'unattributed' and lead_count + won_weight > 0) > 0
+            as has_sources,
         coalesce(sum(won_weight) filter (where channel = 'unattributed'), 0)
             as unattributed_won_weight
     from channel_totals
