@@ -53,7 +53,7 @@ _REASONS = (
     ("competitor", "Ушёл к конкуренту"),
     ("not_target", "Не наш клиент"),
     ("expired", "Закрыто по сроку"),
-    ("not_given", None),
+    ("not_given", "not_given"),
 )
 _CHANNELS = ("yandex_direct", "organic", "vk_ads", "avito", "referral", "direct", "unattributed")
 
@@ -353,7 +353,7 @@ class _Company:
                         {
                             "month_date": month, "from_stage_key": f"amocrm:900:1:{stage}",
                             "stage_name": self.names[stage], "reason_category": category,
-                            "reason": reason or "unknown", "channel": _CHANNELS[weight % 4],
+                            "reason": reason, "channel": _CHANNELS[weight % 4],
                             "rejection_count": count, "deal_amount": count * 61_500,
                         }
                     )  # fmt: skip

@@ -22,12 +22,18 @@ reasons as (
 
 ),
 
--- A CRM keeps one reason per deal: that of its last loss.
+-- A CRM keeps one reason per deal, that of its last loss, and clears it when the deal is opened
+-- again. So an earlier loss without a reason accuses nobody, and neither does a robot's.
 reasoned as (
 
     select
         losses.*,
-        case when losses.is_last_loss then source_deals.loss_reason end as reason
+        case when losses.is_last_loss then source_deals.loss_reason end as written_reason,
+        case
+            when losses.change_channel = 'automation' then 'expired'
+            when losses.is_superseded then 'not_kept'
+            else 'not_given'
+        end as unwritten_reason
     from losses
     inner join source_deals on losses.deal_key = source_deals.deal_key
 
@@ -48,9 +54,9 @@ final as (
         case
             when deals.deal_kind in ('duplicate', 'test') then 'technical'
             when reasoned.change_channel = 'automation' then 'expired'
-            else coalesce(reasons.reason_category, 'not_given')
+            else coalesce(reasons.reason_category, reasoned.unwritten_reason)
         end as reason_category,
-        coalesce(reasoned.reason, 'not_given') as reason,
+        coalesce(reasoned.written_reason, reasoned.unwritten_reason) as reason,
         -- A robot's clean-up is never a sales rep's loss.
         case
             when reasoned.change_channel <> 'automation'
@@ -62,7 +68,7 @@ final as (
         reasoned.is_superseded
     from reasoned
     inner join deals on reasoned.deal_key = deals.deal_key
-    left join reasons on reasoned.reason = reasons.reason
+    left join reasons on reasoned.written_reason = reasons.reason
 
 )
 

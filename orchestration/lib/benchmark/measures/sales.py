@@ -504,7 +504,12 @@ MEASURES = (
         title="losses by reason",
         kind="breakdown",
         true="""
-            select coalesce(stage_changes.loss_reason, 'not_given'), count(*), count(*)
+            select
+                coalesce(
+                    stage_changes.loss_reason,
+                    case when stage_changes.is_by_robot then 'expired' else 'not_given' end
+                ),
+                count(*), count(*)
             from truth.stage_changes
             inner join truth.deals on stage_changes.deal_id = deals.deal_id
             where stage_changes.to_stage_id = '143' and not deals.is_gone
