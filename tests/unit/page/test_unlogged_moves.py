@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from tests.unit.page.marts import first_stage_alone
@@ -117,6 +118,36 @@ def test_only_a_log_tells_how_long_a_deal_stands(company: Company) -> None:
     stock = rows(path, "stock", "funnel")[0]
     assert (stock["median_dwell_seconds"], stock["old_count"]) == (None, None)
     assert rows(path, "standing_by_stage", "leaks") == []
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_steps_between_the_beginning_and_the_sale_need_a_log(
+    company: Company, is_logged: bool
+) -> None:
+    """Without one every lost deal went straight to the end: the first step looked the leakiest."""
+    path = company([Lead("lost", 1, is_logged=is_logged)])
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update marts.dim_deals set source_account_id = '900'")
+        connection.execute(
+            "update marts.dim_pipeline_stages set source_account_id = '900', pipeline_id = 'p'"
+        )
+        for position, (step, count, before) in enumerate(
+            (("1", 40, 100), ("2", 30, 40), ("won", 12, 30)), start=1
+        ):
+            connection.execute(
+                "insert into marts.rpt_funnel_conversions (definition_id, is_mature, "
+                "source_account_id, pipeline_id, cohort_month_date, to_step, to_step_name, "
+                "to_step_position, numerator_count, denominator_count, "
+                "from_previous_numerator_count, from_previous_denominator_count, imputed_ratio) "
+                "values ('cohort_reached_or_beyond', true, '900', 'p', '2026-05-01', ?, ?, ?, "
+                "?, 100, ?, ?, 0)",
+                [step, step, position, count, count, before],
+            )
+    shown = [(row["step"], row["conversion_ratio"]) for row in rows(path, "steps", "funnel")]
+    if is_logged:
+        assert shown == [("entry", None), ("1", 0.4), ("2", 0.75), ("won", 0.4)]
+    else:
+        assert shown == [("entry", None), ("won", 0.12)]
 
 
 def test_one_lead_of_each_kind_takes_the_singular(company: Company) -> None:
