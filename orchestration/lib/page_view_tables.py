@@ -213,7 +213,8 @@ def funnel_view(scribe: Scribe, card: FunnelCard, rows: Sequence[Row]) -> View:
     if not rows or max(counts) <= 0:
         return scribe.empty("funnel")
     lost = [0.0, *(before - after for before, after in itertools.pairwise(counts))]
-    worst = max(range(len(lost)), key=lambda at: lost[at])
+    # Of a single gap the largest says nothing.
+    worst = max(range(len(lost)), key=lambda at: lost[at]) if len(lost) > 2 else None
     top = max(counts)
     steps = []
     for at, row in enumerate(rows):

@@ -146,8 +146,23 @@ def test_steps_between_the_beginning_and_the_sale_need_a_log(
     shown = [(row["step"], row["conversion_ratio"]) for row in rows(path, "steps", "funnel")]
     if is_logged:
         assert shown == [("entry", None), ("1", 0.4), ("2", 0.75), ("won", 0.4)]
+        assert "потеряли здесь: 60 — самая большая потеря" in said(path)
     else:
         assert shown == [("entry", None), ("won", 0.12)]
+        assert "потеряли здесь: 88" in said(path)
+        assert "самая большая потеря" not in said(path)
+
+
+def test_without_a_log_nobody_knows_at_which_stage_a_deal_was_lost(company: Company) -> None:
+    path = company([])
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "insert into marts.rpt_rejection_matrix (month_date, stage_name, reason_category, "
+            "reason, channel, rejection_count, superseded_count, deal_amount) "
+            "values ('2026-11-01', 'created', 'price', 'Дорого', 'avito', 4, 0, 0)"
+        )
+    page = said(path)
+    assert "Этап неизвестен" in page
 
 
 def test_one_lead_of_each_kind_takes_the_singular(company: Company) -> None:
