@@ -120,6 +120,15 @@ def test_only_a_log_tells_how_long_a_deal_stands(company: Company) -> None:
     assert rows(path, "standing_by_stage", "leaks") == []
 
 
+def test_deals_without_a_log_are_listed_by_their_age(company: Company) -> None:
+    path = company([Lead(None, 90, is_logged=False)] * 3)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(
+            "update marts.dim_deals set created_at = created_at - to_days(cast(deal_id as integer))"
+        )
+    assert [row["deal_name"] for row in rows(path, "open_deals", "funnel")] == ["2", "1", "0"]
+
+
 @pytest.mark.parametrize("is_logged", [True, False])
 def test_steps_between_the_beginning_and_the_sale_need_a_log(
     company: Company, is_logged: bool
