@@ -310,7 +310,7 @@ def _refresh(settings: "Settings") -> int:
         except KeyboardInterrupt:
             causes = [Cause.of_interrupt()]
         if not causes:
-            seconds = seconds_in_words(terminal.elapsed())
+            seconds = seconds_in_words(terminal.elapsed(), locale)
             text = say(locale, "done", seconds=seconds, page=home.page_file)
             terminal.line("done", text)
             return EXIT_OK

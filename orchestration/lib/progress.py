@@ -94,11 +94,17 @@ def thousands(number: float) -> str:
     return f"{number:,.0f}".replace(",", " ")
 
 
-def seconds_in_words(seconds: float) -> str:
-    """Return a duration for people: 4 s, 2 min 05 s, 1 h 10 min."""
+def seconds_in_words(seconds: float, locale: str = "en") -> str:
+    """Return a duration for people: 4 s, 2 min 05 s, 1 h 10 min.
+
+    Args:
+        seconds: How long.
+        locale: `ru` or `en`; progress lines are English for everybody.
+    """
+    hour, minute, second = ("ч", "мин", "с") if locale == "ru" else ("h", "min", "s")
     whole = max(0, round(seconds))
     if whole < 60:
-        return f"{whole} s"
+        return f"{whole} {second}"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+        return f"{whole // 60} {minute} {whole % 60:02d} {second}"
+    return f"{whole // 3600} {hour} {whole % 3600 // 60:02d} {minute}"

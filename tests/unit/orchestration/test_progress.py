@@ -43,5 +43,12 @@ def test_durations_are_read_at_a_glance(seconds, words):
     assert seconds_in_words(seconds) == words
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(59, "59 с"), (78, "1 мин 18 с"), (4200, "1 ч 10 мин")]
+)
+def test_the_closing_line_tells_its_time_in_the_owners_language(seconds: float, words: str) -> None:
+    assert seconds_in_words(seconds, "ru") == words
+
+
 def test_thousands_are_grouped():
     assert thousands(1234567) == "1 234 567"
